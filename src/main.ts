@@ -1,0 +1,101 @@
+import { parseArgs, type ParseArgsOptionsConfig } from 'node:util';
+
+import type { Arguments, Command, Context } from './cli/command.ts';
+import { systemClock } from './platform/clock.ts';
+import { PodserveError, describeError } from './platform/errors.ts';
+import { version } from './platform/version.ts';
+
+/** Summary here and module behind a function, so that `--help` loads no command and a command loads only itself. */
+const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<{ command: Command }> }>> = {
+  certificates: { summary: 'make, renew and publish the configured certificates', load: () => import('./cli/certificates.ts') },
+};
+
+const SHARED_OPTIONS = {
+  help: { type: 'boolean', short: 'h' },
+  config: { type: 'string' },
+  state: { type: 'string' },
+  json: { type: 'boolean' },
+} as const satisfies ParseArgsOptionsConfig;
+
+async function run(argv: readonly string[], context: Context): Promise<number> {
+  const [name, ...rest] = argv;
+  if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
+    context.out(overview());
+    return name === undefined ? 2 : 0;
+  }
+  if (name === '--version' || name === '-v') {
+    context.out(version());
+    return 0;
+  }
+  const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (entry === undefined) {
+    throw new PodserveError('USAGE', `there is no command ${JSON.stringify(name)}`, { remedy: 'podserve --help lists them' });
+  }
+  const { command } = await entry.load();
+  const args = readArguments(name, command, rest);
+  if (args.values['help'] === true) {
+    context.out(command.help);
+    return 0;
+  }
+  return command.run(args, context);
+}
+
+function readArguments(name: string, command: Command, argv: readonly string[]): Arguments {
+  try {
+    return parseArgs({
+      args: [...argv],
+      options: { ...SHARED_OPTIONS, ...command.options },
+      allowPositionals: command.positionals,
+    });
+  } catch (cause) {
+    const why = cause instanceof Error ? (cause.message.split('. ')[0] ?? '') : '';
+    throw new PodserveError('USAGE', `podserve ${name} was not understood`, { why, remedy: `podserve ${name} --help shows its options`, cause });
+  }
+}
+
+function overview(): string {
+  const width = Math.max(...Object.keys(COMMANDS).map((name) => name.length));
+  const lines = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(width)}  ${summary}`);
+  return [
+    'usage: podserve COMMAND [options]',
+    '',
+    ...lines,
+    '',
+    'Every command takes --help, --config FILE (default ./podserve.yaml, then /data/config/podserve.yaml),',
+    '--state DIR (default ./data) and, where it reports, --json.',
+    'Exit codes: 0 done, 1 it failed or needs attention, 2 wrong usage or configuration.',
+  ].join('\n');
+}
+
+function processContext(): Context {
+  const stop = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort(signal));
+  return {
+    env: process.env,
+    cwd: process.cwd(),
+    clock: systemClock,
+    signal: stop.signal,
+    onHangup(listener) {
+      process.on('SIGHUP', listener);
+      return () => process.off('SIGHUP', listener);
+    },
+    out: (line) => process.stdout.write(`${line}\n`),
+    err: (line) => process.stderr.write(`${line}\n`),
+    interactive: process.stdout.isTTY === true,
+  };
+}
+
+// A reader that went away (podserve … | head) is no failure of ours.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
+}
+
+try {
+  process.exitCode = await run(process.argv.slice(2), processContext());
+} catch (error) {
+  process.stderr.write(`podserve: ${describeError(error)}\n`);
+  if (!(error instanceof PodserveError)) process.stderr.write(`${error instanceof Error ? error.stack : ''}\n`);
+  process.exitCode = error instanceof PodserveError ? error.exitCode : 1;
+}
