@@ -49,7 +49,11 @@ function readArguments(name: string, command: Command, argv: readonly string[]):
     });
   } catch (cause) {
     const why = cause instanceof Error ? (cause.message.split('. ')[0] ?? '') : '';
-    throw new PodserveError('USAGE', `podserve ${name} was not understood`, { why, remedy: `podserve ${name} --help shows its options`, cause });
+    throw new PodserveError('USAGE', `podserve ${name} was not understood`, {
+      why,
+      remedy: `podserve ${name} --help shows its options`,
+      cause,
+    });
   }
 }
 

@@ -97,7 +97,9 @@ export function leafSha256(leaf: X509Certificate): string {
 
 /** SHA-256 over the DER of the SubjectPublicKeyInfo, lower-case hex. */
 export function spkiSha256(leaf: X509Certificate): string {
-  return createHash('sha256').update(leaf.publicKey.export({ type: 'spki', format: 'der' })).digest('hex');
+  return createHash('sha256')
+    .update(leaf.publicKey.export({ type: 'spki', format: 'der' }))
+    .digest('hex');
 }
 
 /** PEM blocks to certificates, in order. @throws PodserveError BUNDLE_INVALID */

@@ -91,7 +91,8 @@ function canonicalName(name: string, text: string): string {
   if (ascii === '') throw invalid(text, 'it is not a DNS name', 'give a name such as www.example.org');
   if (isIP(ascii) !== 0) throw invalid(text, `it reads as the address ${ascii}`, `write ${ascii}, or a name`);
   const full = wildcard ? `*.${ascii}` : ascii;
-  if (full.length > LONGEST_NAME) throw invalid(text, `it has ${full.length} characters; a DNS name has at most ${LONGEST_NAME}`, 'shorten it');
+  if (full.length > LONGEST_NAME)
+    throw invalid(text, `it has ${full.length} characters; a DNS name has at most ${LONGEST_NAME}`, 'shorten it');
   for (const label of ascii.split('.')) checkLabel(label, text);
   if (wildcard && !ascii.includes('.')) throw invalid(text, 'a wildcard needs at least two labels after it', 'write *.example.org');
   return full;
@@ -99,7 +100,8 @@ function canonicalName(name: string, text: string): string {
 
 function checkLabel(label: string, text: string): void {
   if (label === '') throw invalid(text, 'it has an empty label', 'remove the double dot');
-  if (label.length > 63) throw invalid(text, `the label ${label.slice(0, 12)}… has ${label.length} characters; a label has at most 63`, 'shorten it');
+  if (label.length > 63)
+    throw invalid(text, `the label ${label.slice(0, 12)}… has ${label.length} characters; a label has at most 63`, 'shorten it');
   if (!LABEL.test(label)) throw invalid(text, `the label ${label} has characters that DNS names do not`, 'use letters, digits and hyphens');
 }
 

@@ -44,12 +44,7 @@ export interface ErrorDetail {
 }
 
 /** Codes that mean the caller asked for something impossible: exit code 2, nothing was changed. */
-const CALLER_ERRORS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  'USAGE',
-  'CONFIG_INVALID',
-  'CONFIG_UNREADABLE',
-  'IDENTIFIER_INVALID',
-]);
+const CALLER_ERRORS: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['USAGE', 'CONFIG_INVALID', 'CONFIG_UNREADABLE', 'IDENTIFIER_INVALID']);
 
 /**
  * The one error type. `message` says what was attempted and failed, in one clause;
