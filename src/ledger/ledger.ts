@@ -1,0 +1,238 @@
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+
+import { CLOCK_TOLERANCE, type ClockEvidence } from '../certificate/clock-evidence.ts';
+
+/** Something that happened, with its reason. `at` is ms since the epoch. */
+export interface Event {
+  readonly at: number;
+  /** The certificate's name; null for what concerns the whole service. */
+  readonly certificate: string | null;
+  readonly kind: EventKind;
+  readonly reason: string;
+  readonly detail: string;
+  readonly generation: number | null;
+}
+
+export type EventKind =
+  | 'issued'
+  | 'restored'
+  | 'adopted'
+  | 'imported'
+  | 'noticed'
+  | 'failed'
+  | 'emergency'
+  | 'recovered'
+  | 'waiting'
+  | 'root'
+  | 'clock'
+  | 'checked'
+  | 'rebuilt'
+  | 'delivery';
+
+/** How a certificate stands, as far as a person should be told of a change of it. */
+export type Condition = 'well' | 'failing' | 'emergency';
+
+/** What the last look at a certificate found: the index that lets a scan skip everything not due. */
+export interface Outlook {
+  readonly certificate: string;
+  /** Digest of the spec that it was judged by. */
+  readonly specDigest: string;
+  /** Where `..data` led, e.g. `..gen-000042`; null when nothing was published. */
+  readonly link: string | null;
+  readonly notAfter: number | null;
+  readonly reason: string;
+  readonly detail: string;
+  readonly nextLook: number;
+  readonly condition: Condition;
+}
+
+export interface Failure {
+  /** In a row. */
+  readonly count: number;
+  readonly at: number;
+  readonly retryAt: number;
+  readonly message: string;
+}
+
+export interface Delivery {
+  readonly certificate: string;
+  readonly endpoint: string;
+  /** Empty when no SNI is sent. */
+  readonly servername: string;
+  readonly generation: number;
+  readonly state: 'pending' | 'served' | 'rejected';
+  readonly at: number;
+  readonly detail: string;
+}
+
+/**
+ * What must survive a restart. All calls are synchronous: SQLite is, and a ledger that is only almost
+ * written is worth little. Errors of the database pass through unchanged; `resilient.ts` handles them.
+ */
+export interface Ledger extends Disposable {
+  record(event: Event): void;
+  /** Newest first. */
+  events(filter?: { certificate?: string; limit?: number }): Event[];
+  outlook(certificate: string): Outlook | undefined;
+  outlooks(): Outlook[];
+  /** The names and links of all outlooks: for a scan with nothing due. */
+  links(): { certificate: string; link: string | null }[];
+  keepOutlook(outlook: Outlook): void;
+  /** Forgets certificates that are no longer configured. */
+  retainOnly(certificates: ReadonlySet<string>): void;
+  /** The earliest time at which some certificate wants to be looked at. */
+  nextLook(): number | undefined;
+  dueAt(now: number): string[];
+  failure(certificate: string): Failure | undefined;
+  keepFailure(certificate: string, failure: Failure): void;
+  clearFailure(certificate: string): void;
+  keepDelivery(delivery: Delivery): void;
+  deliveries(certificate?: string): Delivery[];
+  clockEvidence(now: number): ClockEvidence;
+  /** Takes the times of all events later than `time` out of the evidence: a wrong clock wrote them. */
+  discreditAfter(time: number): void;
+  value(key: string): string | undefined;
+  keepValue(key: string, value: string): void;
+  /** Runs `work` as one transaction: one sync for all of it. */
+  together<T>(work: () => T): T;
+  close(): void;
+}
+
+/** A ledger on an open, migrated database. */
+export function ledgerOn(database: DatabaseSync): Ledger {
+  const statements = new Map<string, StatementSync>();
+  const sql = (text: string): StatementSync => {
+    const known = statements.get(text);
+    if (known !== undefined) return known;
+    const fresh = database.prepare(text);
+    statements.set(text, fresh);
+    return fresh;
+  };
+  let depth = 0;
+  const close = (): void => {
+    statements.clear();
+    if (database.isOpen) database.close();
+  };
+  return {
+    record(event) {
+      sql('INSERT INTO events (at, certificate, kind, reason, detail, generation) VALUES (?, ?, ?, ?, ?, ?)').run(
+        event.at,
+        event.certificate,
+        event.kind,
+        event.reason,
+        event.detail,
+        event.generation,
+      );
+    },
+    events({ certificate, limit = 100 } = {}) {
+      const columns = 'SELECT at, certificate, kind, reason, detail, generation FROM events';
+      const rows =
+        certificate === undefined
+          ? sql(`${columns} ORDER BY id DESC LIMIT ?`).all(limit)
+          : sql(`${columns} WHERE certificate = ? ORDER BY id DESC LIMIT ?`).all(certificate, limit);
+      return rows as unknown as Event[];
+    },
+    outlook: (certificate) => sql(`${OUTLOOK} WHERE certificate = ?`).get(certificate) as unknown as Outlook | undefined,
+    outlooks: () => sql(`${OUTLOOK} ORDER BY certificate`).all() as unknown as Outlook[],
+    links: () => sql('SELECT certificate, link FROM outlooks').all() as unknown as { certificate: string; link: string | null }[],
+    keepOutlook(outlook) {
+      sql('INSERT OR REPLACE INTO outlooks VALUES (?, ?, ?, ?, ?, ?, ?, ?)').run(
+        outlook.certificate,
+        outlook.specDigest,
+        outlook.link,
+        outlook.notAfter,
+        outlook.reason,
+        outlook.detail,
+        Math.round(outlook.nextLook),
+        outlook.condition,
+      );
+    },
+    retainOnly(certificates) {
+      for (const { certificate } of this.links()) {
+        if (certificates.has(certificate)) continue;
+        for (const table of ['outlooks', 'failures', 'deliveries']) sql(`DELETE FROM ${table} WHERE certificate = ?`).run(certificate);
+      }
+    },
+    nextLook() {
+      const row = sql('SELECT min(next_look) AS at FROM outlooks').get();
+      return row?.['at'] === null || row === undefined ? undefined : Number(row['at']);
+    },
+    dueAt: (now) => sql('SELECT certificate FROM outlooks WHERE next_look <= ?').all(now).map((row) => String(row['certificate'])),
+    failure(certificate) {
+      const row = sql('SELECT count, at, retry_at AS retryAt, message FROM failures WHERE certificate = ?').get(certificate);
+      return row as unknown as Failure | undefined;
+    },
+    keepFailure(certificate, failure) {
+      sql('INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?, ?)').run(
+        certificate,
+        failure.count,
+        Math.round(failure.at),
+        Math.round(failure.retryAt),
+        failure.message,
+      );
+    },
+    clearFailure(certificate) {
+      sql('DELETE FROM failures WHERE certificate = ?').run(certificate);
+    },
+    keepDelivery(delivery) {
+      sql('INSERT OR REPLACE INTO deliveries VALUES (?, ?, ?, ?, ?, ?, ?)').run(
+        delivery.certificate,
+        delivery.endpoint,
+        delivery.servername,
+        delivery.generation,
+        delivery.state,
+        delivery.at,
+        delivery.detail,
+      );
+    },
+    deliveries(certificate) {
+      const rows =
+        certificate === undefined
+          ? sql('SELECT * FROM deliveries').all()
+          : sql('SELECT * FROM deliveries WHERE certificate = ?').all(certificate);
+      return rows as unknown as Delivery[];
+    },
+    clockEvidence(now) {
+      const newest = sql('SELECT max(at) AS at FROM events WHERE discredited = 0').get()?.['at'];
+      if (newest === null || newest === undefined) return { newest: undefined, firstAhead: undefined, lastBefore: undefined };
+      if (Number(newest) <= now + CLOCK_TOLERANCE) return { newest: Number(newest), firstAhead: undefined, lastBefore: undefined };
+      const ahead = sql('SELECT id, at FROM events WHERE discredited = 0 AND at > ? ORDER BY id LIMIT 1').get(now + CLOCK_TOLERANCE);
+      const before = sql('SELECT at FROM events WHERE discredited = 0 AND id < ? ORDER BY id DESC LIMIT 1').get(Number(ahead?.['id']));
+      return {
+        newest: Number(newest),
+        firstAhead: Number(ahead?.['at']),
+        lastBefore: before === undefined ? undefined : Number(before['at']),
+      };
+    },
+    discreditAfter(time) {
+      sql('UPDATE events SET discredited = 1 WHERE at > ?').run(time);
+    },
+    value(key) {
+      const row = sql('SELECT value FROM meta WHERE key = ?').get(key);
+      return row === undefined ? undefined : String(row['value']);
+    },
+    keepValue(key, value) {
+      sql('INSERT OR REPLACE INTO meta VALUES (?, ?)').run(key, value);
+    },
+    together(work) {
+      if (depth > 0) return work();
+      database.exec('BEGIN IMMEDIATE');
+      depth += 1;
+      try {
+        const result = work();
+        database.exec('COMMIT');
+        return result;
+      } catch (error) {
+        if (database.isOpen && database.isTransaction) database.exec('ROLLBACK');
+        throw error;
+      } finally {
+        depth -= 1;
+      }
+    },
+    close,
+    [Symbol.dispose]: close,
+  };
+}
+
+const OUTLOOK = `SELECT certificate, spec_digest AS specDigest, link, not_after AS notAfter, reason, detail,
+  next_look AS nextLook, condition FROM outlooks`;

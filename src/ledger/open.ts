@@ -1,0 +1,78 @@
+import { closeSync, existsSync, mkdirSync, openSync, renameSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+
+import { PodserveError, messageOf } from '../platform/errors.ts';
+import { ledgerOn, type Ledger } from './ledger.ts';
+import { migrate } from './schema.ts';
+
+export interface OpenedLedger {
+  readonly ledger: Ledger;
+  /** `fresh` when it was made just now, so that it should be filled from the publication. */
+  readonly state: 'kept' | 'fresh' | 'in-memory';
+  /** What a person should know: a damaged ledger set aside, or history that will not be kept. */
+  readonly warning: string | undefined;
+}
+
+const WAIT_FOR_OTHERS_MS = 5000;
+/** SQLITE_CORRUPT and SQLITE_NOTADB: result codes of https://www.sqlite.org/rescode.html */
+const DAMAGED = new Set([11, 26]);
+
+/**
+ * Opens the ledger, makes it when there is none, sets a damaged one aside. Losing it costs history, never a
+ * certificate: where it cannot be written at all, one in memory serves this process.
+ * @throws PodserveError PUBLICATION_NEWER when a newer version wrote it
+ */
+export function openLedger(file: string, now: number): OpenedLedger {
+  try {
+    return { ...openFile(file), warning: undefined };
+  } catch (error) {
+    if (error instanceof PodserveError) throw error;
+    if (!isDamage(error)) return inMemory(file, error);
+    const aside = `${file}.damaged-${new Date(now).toISOString().replaceAll(/[:.]/g, '-')}`;
+    try {
+      setAside(file, aside);
+      const { ledger } = openFile(file);
+      return { ledger, state: 'fresh', warning: `the ledger ${file} is damaged (${messageOf(error)}); it was set aside as ${aside}` };
+    } catch (second) {
+      return inMemory(file, second);
+    }
+  }
+}
+
+/** Whether a database error means that the file's content is damaged, not that it cannot be reached. */
+export function isDamage(error: unknown): boolean {
+  const result = error instanceof Error && 'errcode' in error ? Number(error.errcode) : 0;
+  return DAMAGED.has(result & 0xff);
+}
+
+function openFile(file: string): { ledger: Ledger; state: 'kept' | 'fresh' } {
+  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+  const fresh = !existsSync(file);
+  // SQLite would make it with the umask's mode; events name hosts and people's domains.
+  if (fresh) closeSync(openSync(file, 'a', 0o600));
+  const database = new DatabaseSync(file, { timeout: WAIT_FOR_OTHERS_MS });
+  try {
+    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL');
+    migrate(database, file);
+    const check = database.prepare('PRAGMA quick_check(1)').get()?.['quick_check'];
+    if (check !== 'ok') throw Object.assign(new Error(String(check)), { errcode: 11 });
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+  return { ledger: ledgerOn(database), state: fresh ? 'fresh' : 'kept' };
+}
+
+function setAside(file: string, aside: string): void {
+  for (const suffix of ['', '-wal', '-shm']) {
+    if (existsSync(file + suffix)) renameSync(file + suffix, aside + suffix);
+  }
+}
+
+function inMemory(file: string, cause: unknown): OpenedLedger {
+  const database = new DatabaseSync(':memory:');
+  migrate(database, ':memory:');
+  const warning = `the ledger ${file} cannot be used (${messageOf(cause)}); back-off and history last only as long as this process`;
+  return { ledger: ledgerOn(database), state: 'in-memory', warning };
+}
