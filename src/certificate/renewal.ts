@@ -45,6 +45,7 @@ export type Reason =
   | 'not-due'
   | 'missing'
   | 'corrupt'
+  | 'unreadable'
   | 'expired'
   | 'emergency'
   | 'renewal-time'
@@ -163,7 +164,8 @@ function needOf({ spec, current, now, force }: Situation): { reason: Reason; det
   }
   if (force) return { reason: 'forced', detail: 'the operator asked for it' };
   if (current.placeholder) {
-    if (current.issuer !== spec.issuers[0]) return { reason: 'placeholder', detail: `it is a placeholder until ${spec.issuers[0]} answers` };
+    if (current.issuer !== spec.issuers[0])
+      return { reason: 'placeholder', detail: `it is a placeholder until ${spec.issuers[0]} answers` };
   } else if (current.origin === 'issued') {
     if (current.keyType !== spec.keyType) {
       return { reason: 'key-type-changed', detail: `its key is ${current.keyType}, configured is ${spec.keyType}` };

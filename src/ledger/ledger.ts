@@ -88,6 +88,8 @@ export interface Ledger extends Disposable {
   clearFailure(certificate: string): void;
   keepDelivery(delivery: Delivery): void;
   deliveries(certificate?: string): Delivery[];
+  /** Forgets events before `time`. */
+  forgetBefore(time: number): void;
   clockEvidence(now: number): ClockEvidence;
   /** Takes the times of all events later than `time` out of the evidence: a wrong clock wrote them. */
   discreditAfter(time: number): void;
@@ -108,6 +110,8 @@ export function ledgerOn(database: DatabaseSync): Ledger {
     statements.set(text, fresh);
     return fresh;
   };
+  const links = (): { certificate: string; link: string | null }[] =>
+    sql('SELECT certificate, link FROM outlooks').all() as unknown as { certificate: string; link: string | null }[];
   let depth = 0;
   const close = (): void => {
     statements.clear();
@@ -134,7 +138,7 @@ export function ledgerOn(database: DatabaseSync): Ledger {
     },
     outlook: (certificate) => sql(`${OUTLOOK} WHERE certificate = ?`).get(certificate) as unknown as Outlook | undefined,
     outlooks: () => sql(`${OUTLOOK} ORDER BY certificate`).all() as unknown as Outlook[],
-    links: () => sql('SELECT certificate, link FROM outlooks').all() as unknown as { certificate: string; link: string | null }[],
+    links,
     keepOutlook(outlook) {
       sql('INSERT OR REPLACE INTO outlooks VALUES (?, ?, ?, ?, ?, ?, ?, ?)').run(
         outlook.certificate,
@@ -148,7 +152,7 @@ export function ledgerOn(database: DatabaseSync): Ledger {
       );
     },
     retainOnly(certificates) {
-      for (const { certificate } of this.links()) {
+      for (const { certificate } of links()) {
         if (certificates.has(certificate)) continue;
         for (const table of ['outlooks', 'failures', 'deliveries']) sql(`DELETE FROM ${table} WHERE certificate = ?`).run(certificate);
       }
@@ -157,7 +161,10 @@ export function ledgerOn(database: DatabaseSync): Ledger {
       const row = sql('SELECT min(next_look) AS at FROM outlooks').get();
       return row?.['at'] === null || row === undefined ? undefined : Number(row['at']);
     },
-    dueAt: (now) => sql('SELECT certificate FROM outlooks WHERE next_look <= ?').all(now).map((row) => String(row['certificate'])),
+    dueAt: (now) =>
+      sql('SELECT certificate FROM outlooks WHERE next_look <= ?')
+        .all(now)
+        .map((row) => String(row['certificate'])),
     failure(certificate) {
       const row = sql('SELECT count, at, retry_at AS retryAt, message FROM failures WHERE certificate = ?').get(certificate);
       return row as unknown as Failure | undefined;
@@ -191,6 +198,9 @@ export function ledgerOn(database: DatabaseSync): Ledger {
           ? sql('SELECT * FROM deliveries').all()
           : sql('SELECT * FROM deliveries WHERE certificate = ?').all(certificate);
       return rows as unknown as Delivery[];
+    },
+    forgetBefore(time) {
+      sql('DELETE FROM events WHERE at < ?').run(time);
     },
     clockEvidence(now) {
       const newest = sql('SELECT max(at) AS at FROM events WHERE discredited = 0').get()?.['at'];

@@ -40,8 +40,19 @@ export function openLedger(file: string, now: number): OpenedLedger {
   }
 }
 
+/** Opens a ledger that is there and sound; undefined otherwise. Sets nothing aside. */
+export function peekLedger(file: string): Ledger | undefined {
+  if (!existsSync(file)) return undefined;
+  try {
+    return openFile(file).ledger;
+  } catch {
+    // Whoever opens it to write will say what is wrong with it.
+    return undefined;
+  }
+}
+
 /** Whether a database error means that the file's content is damaged, not that it cannot be reached. */
-export function isDamage(error: unknown): boolean {
+function isDamage(error: unknown): boolean {
   const result = error instanceof Error && 'errcode' in error ? Number(error.errcode) : 0;
   return DAMAGED.has(result & 0xff);
 }

@@ -1,0 +1,112 @@
+import { describeError } from '../platform/errors.ts';
+import { silentLog } from '../platform/log.ts';
+import type { Result } from '../services/certificates/result.ts';
+import { flag, type Arguments, type Context } from './command.ts';
+import { inDays, minute } from './dates.ts';
+import { pathsOf, selected, sourceOf } from './settings.ts';
+
+const LONGEST_LIST = 50;
+
+/** `podserve certificates --mode init` and `--mode renew` */
+export async function renew(mode: 'init' | 'renew', args: Arguments, context: Context): Promise<number> {
+  const paths = pathsOf(args, context);
+  const ask = { force: flag(args, 'force'), dryRun: flag(args, 'dry-run') };
+  const plain = args.values['name'] === undefined && !ask.force && !ask.dryRun;
+  if (mode === 'renew' && plain) {
+    const { nothingDue } = await import('../services/certificates/nothing-due.ts');
+    const quiet = await nothingDue(paths, sourceOf(args, context), context.clock.now());
+    if (quiet !== undefined) {
+      report(args, context, { results: [], skipped: quiet.certificates, nextLook: quiet.nextLook, root: paths.certificates });
+      return 0;
+    }
+  }
+  const [{ loadConfig, configDigest }, { openCertificateService, publisherOf }, { runPass }, { rememberDigest }] = await Promise.all([
+    import('../config/load.ts'),
+    import('../services/certificates/open.ts'),
+    import('../services/certificates/pass.ts'),
+    import('../services/certificates/nothing-due.ts'),
+  ]);
+  const config = await loadConfig(sourceOf(args, context));
+  const names = args.values['name'] === undefined ? undefined : new Set(selected(args, config).map(({ name }) => name));
+  for (const warning of config.warnings) context.err(`warning: ${warning}`);
+  const { eventHook } = await import('../services/event-hook.ts');
+  await using hook = eventHook(config.onEvent, silentLog);
+  using opened = await openCertificateService({
+    config,
+    paths,
+    clock: context.clock,
+    log: silentLog,
+    signal: context.signal,
+    publisher: publisherOf(`certificates --mode ${mode}`, context.env),
+    notify: hook.notify,
+  });
+  for (const warning of opened.warnings) context.err(`warning: ${warning}`);
+  const pass = await runPass(opened.service, { ...ask, readAll: mode === 'init', ...(names === undefined ? {} : { names }) });
+  for (const warning of pass.warnings) context.err(`warning: ${warning}`);
+  if (!ask.dryRun && names === undefined) rememberDigest(opened.service.ledger, await configDigest(sourceOf(args, context)));
+  report(args, context, { ...pass, nextLook: opened.service.ledger.nextLook(), root: paths.certificates });
+  return pass.results.some(({ outcome, decision }) => outcome === 'failed' || decision.reason === 'clock-behind') ? 1 : 0;
+}
+
+interface Report {
+  readonly results: readonly Result[];
+  readonly skipped: number;
+  readonly nextLook: number | undefined;
+  readonly root: string;
+}
+
+function report(args: Arguments, context: Context, { results, skipped, nextLook, root }: Report): void {
+  if (flag(args, 'json')) {
+    const certificates = results.map(toJson);
+    context.out(JSON.stringify({ publication: root, certificates, notDue: skipped, nextLook: isoOrNull(nextLook) }, null, 2));
+    return;
+  }
+  const now = context.clock.now();
+  const failed = results.filter((result) => result.outcome === 'failed' || result.decision.reason === 'clock-behind');
+  const others = results.filter((result) => !failed.includes(result));
+  for (const result of others.slice(0, LONGEST_LIST)) context.out(describe(result, now));
+  if (others.length > LONGEST_LIST) context.out(`… and ${others.length - LONGEST_LIST} more like them`);
+  for (const result of failed) context.err(describe(result, now));
+  if (skipped > 0) context.out(`${skipped} not due${nextLook === undefined ? '' : `; the next look is at ${minute(nextLook)}`}`);
+  if (results.some(({ outcome }) => outcome === 'published')) context.out(`published in ${root}`);
+}
+
+function describe({ spec, outcome, decision, manifest, error }: Result, now: number): string {
+  const { name } = spec;
+  switch (outcome) {
+    case 'published':
+    case 'restored':
+    case 'adopted': {
+      const expiry = Date.parse(manifest?.notAfter ?? '');
+      const verb = outcome === 'published' ? 'issued' : outcome;
+      return `${name}: ${verb}: generation ${manifest?.generation} of ${manifest?.issuer} for ${manifest?.identifiers.join(', ')}; expires ${minute(expiry)} (${inDays(expiry - now)}); reason: ${decision.detail}`;
+    }
+    case 'failed':
+      return `${name}: FAILED: ${describeError(error)}; next try ${minute(decision.nextLook)}`;
+    case 'planned':
+      return `${name}: would ${decision.action === 'restore' ? `go back to generation ${decision.generation}` : `issue from ${decision.issuers[0] ?? 'nobody'}`} now: ${decision.reason}: ${decision.detail}`;
+    case 'waiting':
+      return `${name}: waiting until ${minute(decision.nextLook)}: ${decision.reason}: ${decision.detail}`;
+    case 'kept':
+      return `${name}: kept until ${minute(decision.nextLook)}: ${decision.reason}: ${decision.detail}`;
+  }
+}
+
+function toJson({ spec, outcome, decision, manifest, error, warnings }: Result): object {
+  return {
+    name: spec.name,
+    outcome,
+    action: decision.action,
+    reason: decision.reason,
+    detail: decision.detail,
+    nextLook: isoOrNull(decision.nextLook),
+    emergency: decision.emergency,
+    generation: manifest ?? null,
+    warnings,
+    failure: error === undefined ? null : describeError(error),
+  };
+}
+
+function isoOrNull(time: number | undefined): string | null {
+  return time === undefined ? null : new Date(time).toISOString();
+}

@@ -1,0 +1,35 @@
+import { statePaths, type StatePaths } from '../config/state.ts';
+import type { Config } from '../config/config.ts';
+import type { CertificateSpec } from '../certificate/spec.ts';
+import { PodserveError } from '../platform/errors.ts';
+import { text, type Arguments, type Context } from './command.ts';
+
+/** `--state`, default ./data. */
+export function pathsOf(args: Arguments, context: Context): StatePaths {
+  return statePaths(text(args, 'state') ?? 'data', context.cwd);
+}
+
+/** What `loadConfig` takes, from `--config` and the environment. */
+export function sourceOf(args: Arguments, context: Context): { file?: string; env: Context['env']; cwd: string } {
+  const file = text(args, 'config');
+  return { ...(file === undefined ? {} : { file }), env: context.env, cwd: context.cwd };
+}
+
+/**
+ * The certificates named by `--name`, or all.
+ * @throws PodserveError USAGE for a name that is not configured
+ */
+export function selected(args: Arguments, config: Config): readonly CertificateSpec[] {
+  const names = args.values['name'];
+  if (!Array.isArray(names)) return config.certificates;
+  return names.map((name) => {
+    const spec = config.certificates.find((one) => one.name === name);
+    if (spec !== undefined) return spec;
+    const known = config.certificates.map((one) => one.name);
+    const shown = known.length > 10 ? `${known.slice(0, 10).join(', ')} and ${known.length - 10} more` : known.join(', ');
+    throw new PodserveError('USAGE', `no certificate ${JSON.stringify(name)} is configured`, {
+      where: '--name',
+      remedy: `configured: ${shown}`,
+    });
+  });
+}

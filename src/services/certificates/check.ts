@@ -1,0 +1,45 @@
+import { uncovered } from '../../certificate/bundle.ts';
+import type { Manifest } from '../../certificate/generation.ts';
+import { emergencyLine, renewalTime, type Current } from '../../certificate/renewal.ts';
+import type { CertificateSpec } from '../../certificate/spec.ts';
+import { describeError } from '../../platform/errors.ts';
+import { survey } from './survey.ts';
+
+/** What an offline look at one published certificate found. Times are ms since the epoch. */
+export interface Finding {
+  readonly name: string;
+  readonly state: 'good' | 'missing' | 'corrupt' | 'unreadable' | 'expired' | 'emergency' | 'from-the-future' | 'name-not-covered';
+  /** One line; empty when good. */
+  readonly why: string;
+  readonly manifest: Manifest | undefined;
+  readonly renewalAt: number | undefined;
+  /** Whether somebody has to do something: exit code 1. */
+  readonly attention: boolean;
+}
+
+/** Reads and proves one certificate as it is published. Changes nothing and asks nobody. */
+export async function checkCertificate(root: string, spec: CertificateSpec, now: number): Promise<Finding> {
+  try {
+    const { current, generation } = await survey(root, spec.name);
+    const found = judge(spec, current, now);
+    const manifest = generation?.manifest;
+    const renewalAt = current.state === 'published' ? renewalTime(spec, current) : undefined;
+    if (found !== undefined) return { name: spec.name, manifest, renewalAt, attention: true, ...found };
+    const missing = generation === undefined ? [] : uncovered(generation.bundle.leaf, spec.identifiers);
+    if (missing.length === 0) return { name: spec.name, state: 'good', why: '', manifest, renewalAt, attention: false };
+    const why = `it does not cover ${missing.join(', ')}; podserve certificates --mode renew makes a new one`;
+    return { name: spec.name, state: 'name-not-covered', why, manifest, renewalAt, attention: true };
+  } catch (error) {
+    return { name: spec.name, state: 'unreadable', why: describeError(error), manifest: undefined, renewalAt: undefined, attention: true };
+  }
+}
+
+function judge(spec: CertificateSpec, current: Current, now: number): Pick<Finding, 'state' | 'why'> | undefined {
+  if (current.state === 'absent') return { state: 'missing', why: 'nothing is published; podserve certificates --mode init makes it' };
+  if (current.state === 'damaged') return { state: 'corrupt', why: current.why };
+  if (now >= current.notAfter)
+    return { state: 'expired', why: 'it has expired; podserve certificates --mode renew says why it was not renewed' };
+  if (now < current.notBefore) return { state: 'from-the-future', why: 'it is not valid yet; is the clock right?' };
+  if (now < emergencyLine(spec, current)) return undefined;
+  return { state: 'emergency', why: 'it should have been renewed by now; podserve certificates --mode renew says what hinders it' };
+}

@@ -1,0 +1,48 @@
+import { CLOCK_TOLERANCE, judgeClock } from '../../certificate/clock-evidence.ts';
+import type { CertificateService } from './service.ts';
+
+const ALARM = 'clock-behind-since';
+
+/**
+ * Judges the clock by the ledger and writes down what follows from it.
+ * @returns whether nothing may be decided by the clock now
+ */
+export function settleClock(service: CertificateService, options: { force?: boolean; dryRun?: boolean }): boolean {
+  const { ledger, log } = service;
+  const now = service.clock.now();
+  const verdict = judgeClock(ledger.clockEvidence(now), now);
+  if (options.dryRun) return verdict === 'behind';
+  if (verdict === 'behind' && !options.force) {
+    const detail =
+      `the clock says ${new Date(now).toISOString()}, but later events are on record; nothing is issued until it is set right ` +
+      '(if it is right now: podserve certificates --mode renew --force)';
+    if (ledger.value(ALARM) === undefined || ledger.value(ALARM) === '') {
+      const event = { at: now, certificate: null, kind: 'clock', reason: 'clock-behind', detail, generation: null } as const;
+      ledger.together(() => {
+        ledger.record(event);
+        ledger.keepValue(ALARM, String(now));
+      });
+      service.notify({ kind: 'emergency', certificate: null, event });
+    }
+    log.error({ reason: 'clock-behind' }, detail);
+    return true;
+  }
+  if (verdict !== 'right') {
+    ledger.together(() => {
+      ledger.discreditAfter(now + CLOCK_TOLERANCE);
+      const detail = 'the clock was ahead when later events were recorded; their times no longer count';
+      ledger.record({ at: now, certificate: null, kind: 'clock', reason: verdict, detail, generation: null });
+      ledger.keepValue(ALARM, '');
+    });
+    log.warn({ reason: 'clock-was-ahead' }, 'the clock was ahead and is back');
+  } else if ((ledger.value(ALARM) ?? '') !== '') {
+    ledger.keepValue(ALARM, '');
+    log.info({ reason: 'clock-right' }, 'the clock is right again');
+  }
+  return false;
+}
+
+/** Whether the last judgement was that the clock is behind. */
+export function clockAlarm(service: Pick<CertificateService, 'ledger'>): boolean {
+  return (service.ledger.value(ALARM) ?? '') !== '';
+}

@@ -1,0 +1,121 @@
+import type { Config } from '../../config/config.ts';
+import { DAY, MINUTE } from '../../platform/clock.ts';
+import { describeError } from '../../platform/errors.ts';
+import { watchPublication } from '../../publication/watch.ts';
+import { verifyDeliveries } from './deliveries.ts';
+import { configuredIssuers } from './issuers.ts';
+import { runPass, type PassOptions, type PassReport } from './pass.ts';
+import type { CertificateService } from './service.ts';
+
+export interface CronOptions {
+  /** Called after every pass, the first included, with what it found. */
+  readonly onPass?: (report: PassReport) => void;
+  /** Reads the configuration again; asked for at each SIGHUP. */
+  readonly reload?: () => Promise<Config>;
+  /** Hands over the function that asks for a reload. */
+  readonly onReload?: (ask: () => void) => () => void;
+}
+
+/** What the resident service reports of itself. */
+export interface CronState {
+  /** Why the last pass could do nothing at all, or undefined. */
+  trouble: string | undefined;
+  service: CertificateService;
+}
+
+/** A wall clock can be set while we sleep; no sleep is longer than this. */
+const LONGEST_SLEEP = MINUTE;
+const POLL_MS = 5000;
+const RETRY_AFTER_TROUBLE = MINUTE;
+const KEEP_EVENTS = 400 * DAY;
+
+/**
+ * The resident form: a full pass at the start and once a day, and each certificate at its own time in between;
+ * also when another process published something, and at SIGHUP. Ends when the signal aborts.
+ */
+export async function runCron(state: CronState, options: CronOptions = {}): Promise<void> {
+  const { clock, signal, paths } = state.service;
+  const pending = new Set<string>();
+  let wake = new AbortController();
+  let reloadAsked = false;
+  const stopListening = options.onReload?.(() => {
+    reloadAsked = true;
+    wake.abort();
+  });
+  watchPublication(paths.certificates, {
+    names: 'all',
+    pollMs: POLL_MS,
+    signal,
+    onChange(name) {
+      pending.add(name);
+      wake.abort();
+    },
+    onTrouble: (line) => state.service.log.warn({}, line),
+  });
+  let nextFull = clock.now();
+  let next = nextFull;
+  while (!signal.aborted) {
+    const now = clock.now();
+    if (reloadAsked) {
+      reloadAsked = false;
+      await reload(state, options);
+      nextFull = now;
+    }
+    // A clock set back must not leave the next full look in a far future.
+    nextFull = Math.min(nextFull, now + DAY);
+    if (now >= nextFull || now >= next || pending.size > 0) {
+      const full = now >= nextFull;
+      const names = full || now >= next ? undefined : new Set(pending);
+      pending.clear();
+      await attempt(state, { ...(names === undefined ? {} : { names }), readAll: full }, options);
+      if (full) {
+        nextFull = now + DAY;
+        heartbeat(state.service, now);
+      }
+    }
+    const planned = state.service.ledger.nextLook() ?? nextFull;
+    next = state.trouble === undefined ? Math.max(planned, now + 1000) : now + RETRY_AFTER_TROUBLE;
+    wake = new AbortController();
+    if (pending.size > 0 || reloadAsked) continue;
+    await clock.sleep(Math.min(Math.min(next, nextFull) - clock.now(), LONGEST_SLEEP), AbortSignal.any([signal, wake.signal]));
+  }
+  stopListening?.();
+}
+
+async function attempt(state: CronState, passOptions: PassOptions, options: CronOptions): Promise<void> {
+  const { service } = state;
+  try {
+    const report = await runPass(service, passOptions);
+    if (state.trouble !== undefined) service.log.info({}, 'the trouble is over');
+    state.trouble = undefined;
+    for (const warning of report.warnings) service.log.warn({}, warning);
+    options.onPass?.(report);
+    await verifyDeliveries(service, report.results);
+  } catch (error) {
+    const line = describeError(error);
+    if (state.trouble !== line && !service.signal.aborted) service.log.error({}, line);
+    state.trouble = line;
+  }
+}
+
+async function reload(state: CronState, options: CronOptions): Promise<void> {
+  const { service } = state;
+  if (options.reload === undefined) return;
+  try {
+    const config = await options.reload();
+    state.service = { ...service, config, issuers: configuredIssuers(config, service.paths, service.log) };
+    service.log.info({ file: config.file, certificates: config.certificates.length }, 'configuration read again');
+  } catch (error) {
+    service.log.error({}, `the new configuration was refused, the old one stays: ${describeError(error)}`);
+  }
+}
+
+/** One event a day, so that a clock that jumped can be told from a service that was idle. */
+function heartbeat(service: CertificateService, now: number): void {
+  const { ledger, config } = service;
+  ledger.together(() => {
+    const detail = `${config.certificates.length} certificates read and judged`;
+    ledger.record({ at: now, certificate: null, kind: 'checked', reason: 'daily', detail, generation: null });
+    ledger.forgetBefore(now - KEEP_EVENTS);
+  });
+}

@@ -1,0 +1,100 @@
+import { hostname } from 'node:os';
+
+import type { Publisher } from '../../certificate/generation.ts';
+import type { Config } from '../../config/config.ts';
+import type { StatePaths } from '../../config/state.ts';
+import type { Ledger } from '../../ledger/ledger.ts';
+import { openLedger } from '../../ledger/open.ts';
+import type { Clock } from '../../platform/clock.ts';
+import { messageOf } from '../../platform/errors.ts';
+import type { Log } from '../../platform/log.ts';
+import { version } from '../../platform/version.ts';
+import { configuredIssuers } from './issuers.ts';
+import { rebuildLedger } from './rebuild.ts';
+import type { CertificateService, Issuers, Notice } from './service.ts';
+
+export interface OpenOptions {
+  readonly config: Config;
+  readonly paths: StatePaths;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+  readonly publisher: Publisher;
+  readonly notify?: (notice: Notice) => void;
+  readonly random?: () => number;
+  readonly issuers?: Issuers;
+}
+
+export interface OpenedService extends Disposable {
+  readonly service: CertificateService;
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Puts the certificate service together and opens its ledger, which is rebuilt from the publication where it was lost.
+ * @throws PodserveError PUBLICATION_NEWER
+ */
+export async function openCertificateService(options: OpenOptions): Promise<OpenedService> {
+  const { config, paths, clock, log } = options;
+  const opened = openLedger(paths.ledger, clock.now());
+  const { ledger } = opened;
+  if (opened.state !== 'kept') await rebuildLedger(ledger, paths.certificates);
+  const service: CertificateService = {
+    config,
+    paths,
+    ledger: tolerant(ledger, log),
+    issuers: options.issuers ?? configuredIssuers(config, paths, log),
+    clock,
+    random: options.random ?? Math.random,
+    log,
+    publisher: options.publisher,
+    signal: options.signal,
+    notify: options.notify ?? (() => undefined),
+  };
+  return { service, warnings: opened.warning === undefined ? [] : [opened.warning], [Symbol.dispose]: () => ledger.close() };
+}
+
+/** Who writes: named in manifests, in the lock, and to those who wait for it. */
+export function publisherOf(command: string, env: Readonly<Record<string, string | undefined>>): Publisher {
+  const container = env['container'] === undefined ? undefined : (env['HOSTNAME'] ?? hostname());
+  return { host: hostname(), ...(container === undefined ? {} : { container }), command, version: version() };
+}
+
+/**
+ * The same ledger, where a write that the disk refuses is a warning: what is on record matters less than what is
+ * published. A scan then looks at more than it must; back-off falls back to what was on record before.
+ */
+function tolerant(ledger: Ledger, log: Log): Ledger {
+  let warned = false;
+  const attempt = (write: () => void): void => {
+    try {
+      write();
+      warned = false;
+    } catch (error) {
+      if (!warned) log.warn({ error: messageOf(error) }, 'the ledger takes no entry; history is incomplete until it does');
+      warned = true;
+    }
+  };
+  return {
+    ...ledger,
+    record: (event) => attempt(() => ledger.record(event)),
+    keepOutlook: (outlook) => attempt(() => ledger.keepOutlook(outlook)),
+    retainOnly: (certificates) => attempt(() => ledger.retainOnly(certificates)),
+    keepFailure: (certificate, failure) => attempt(() => ledger.keepFailure(certificate, failure)),
+    clearFailure: (certificate) => attempt(() => ledger.clearFailure(certificate)),
+    keepDelivery: (delivery) => attempt(() => ledger.keepDelivery(delivery)),
+    discreditAfter: (time) => attempt(() => ledger.discreditAfter(time)),
+    forgetBefore: (time) => attempt(() => ledger.forgetBefore(time)),
+    keepValue: (key, value) => attempt(() => ledger.keepValue(key, value)),
+    together(work) {
+      let result: { value: ReturnType<typeof work> } | undefined;
+      attempt(() => {
+        ledger.together(() => {
+          result ??= { value: work() };
+        });
+      });
+      return (result ?? { value: work() }).value;
+    },
+    [Symbol.dispose]: () => ledger.close(),
+  };
+}

@@ -1,0 +1,80 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { parseCertificates, pemOf } from '../../certificate/bundle.ts';
+import type { RootsState } from '../../issuers/local-ca/local-ca.ts';
+import { describeError } from '../../platform/errors.ts';
+import type { PublicationLock } from '../../publication/lock.ts';
+import { listNames } from '../../publication/read.ts';
+import { publishRoots } from '../../publication/roots.ts';
+import type { CertificateService } from './service.ts';
+import { survey } from './survey.ts';
+
+/**
+ * Makes the built-in CA's first or next root where one is due, and publishes `ca.pem` before any leaf that needs it.
+ * A CA that cannot be opened or written is a warning here: what does not need it goes on.
+ */
+export async function publishCurrentRoots(
+  service: CertificateService,
+  lock: PublicationLock,
+  now: number,
+): Promise<{ warnings: string[] }> {
+  try {
+    const ca = await service.issuers.localCa();
+    const identifiers = service.config.certificates.flatMap((spec) => (spec.issuers.includes('local-ca') ? spec.identifiers : []));
+    const state = await ca.prepare(now, identifiers);
+    const orphans = await orphanedRoots(lock.root, state, now);
+    await publishRoots(lock.root, state.pem + orphans);
+    recordRoots(service, state, now);
+    return { warnings: [] };
+  } catch (error) {
+    return { warnings: [describeError(error)] };
+  }
+}
+
+/**
+ * Roots that `ca.pem` holds although the authority volume does not know them: it was lost. They stay while a
+ * published leaf is theirs, or every client would refuse it from one moment to the next.
+ */
+async function orphanedRoots(root: string, state: RootsState, now: number): Promise<string> {
+  const known = new Set(parseCertificates(state.pem).map((certificate) => certificate.fingerprint256));
+  const orphans = publishedRoots(root).filter((one) => !known.has(one.fingerprint256) && now < one.validToDate.getTime());
+  if (orphans.length === 0) return '';
+  const leaves = [];
+  for (const name of listNames(root)) leaves.push((await survey(root, name)).generation?.bundle.leaf);
+  return orphans
+    .filter((one) => leaves.some((leaf) => leaf?.checkIssued(one) && leaf.verify(one.publicKey)))
+    .map(pemOf)
+    .join('');
+}
+
+function publishedRoots(root: string): ReturnType<typeof parseCertificates> {
+  try {
+    return parseCertificates(readFileSync(join(root, 'ca.pem'), 'utf8'));
+  } catch {
+    // Missing at first, and written anew where it is damaged.
+    return [];
+  }
+}
+
+function recordRoots(service: CertificateService, state: RootsState, now: number): void {
+  const { ledger } = service;
+  const newest = state.announced ?? state.signing;
+  if (newest === undefined || ledger.value('newest-root') === newest.fingerprint256) return;
+  const detail =
+    state.announced === undefined
+      ? `root ${newest.number} of the built-in CA signs from now on`
+      : `root ${newest.number} of the built-in CA is in ca.pem and signs from ${new Date(newest.signsFrom).toISOString()} on`;
+  ledger.together(() => {
+    ledger.keepValue('newest-root', newest.fingerprint256);
+    ledger.record({
+      at: now,
+      certificate: null,
+      kind: 'root',
+      reason: state.announced === undefined ? 'made' : 'announced',
+      detail,
+      generation: null,
+    });
+  });
+  service.log.info({ root: newest.number }, detail);
+}

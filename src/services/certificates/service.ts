@@ -1,0 +1,44 @@
+import type { CertificateSpec } from '../../certificate/spec.ts';
+import type { Publisher } from '../../certificate/generation.ts';
+import type { Config } from '../../config/config.ts';
+import type { StatePaths } from '../../config/state.ts';
+import type { Issuer } from '../../issuers/issuer.ts';
+import type { LocalCa } from '../../issuers/local-ca/local-ca.ts';
+import type { Event, Ledger } from '../../ledger/ledger.ts';
+import type { Clock } from '../../platform/clock.ts';
+import type { Log } from '../../platform/log.ts';
+
+/** What every part of the certificate service works with. Made once by whoever runs it; tests bring their own. */
+export interface CertificateService {
+  readonly config: Config;
+  readonly paths: StatePaths;
+  readonly ledger: Ledger;
+  readonly issuers: Issuers;
+  readonly clock: Clock;
+  /** Uniform in [0, 1), for jitter. */
+  random(): number;
+  readonly log: Log;
+  readonly publisher: Publisher;
+  readonly signal: AbortSignal;
+  /** Called once for each event that a person should know of; must not throw. */
+  notify(notice: Notice): void;
+}
+
+/** What `onEvent` tells: a change, never a state that goes on. */
+export interface Notice {
+  readonly kind: 'renewal' | 'failure' | 'emergency' | 'recovery';
+  readonly certificate: string | null;
+  readonly event: Event;
+}
+
+/** The issuers by name, loaded when first asked for. */
+export interface Issuers {
+  named(name: string): Promise<Issuer>;
+  /** The built-in CA, which also gives the roots for `ca.pem`. */
+  localCa(): Promise<LocalCa>;
+}
+
+/** Whether the built-in CA is wanted by any certificate. */
+export function wantsLocalCa(specs: readonly CertificateSpec[]): boolean {
+  return specs.some((spec) => spec.issuers.includes('local-ca'));
+}

@@ -1,0 +1,67 @@
+import type { Condition, Event, Outlook } from '../../ledger/ledger.ts';
+import { describeError } from '../../platform/errors.ts';
+import { outlookOf } from './outlook.ts';
+import type { Result } from './result.ts';
+import type { CertificateService, Notice } from './service.ts';
+
+/**
+ * Writes down what became of a certificate, and tells whoever wants to know of a change: a renewal each time,
+ * a failure, an emergency and a recovery when they begin, not while they last.
+ */
+export function settle(service: CertificateService, result: Result, now: number): void {
+  const { ledger, log } = service;
+  const { name } = result.spec;
+  const before = ledger.outlook(name);
+  const failing = result.outcome === 'failed';
+  const outlook = outlookOf(result.spec, result.link, result.current, result.decision, failing);
+  if (failing) {
+    const count = (ledger.failure(name)?.count ?? 0) + 1;
+    ledger.keepFailure(name, { count, at: now, retryAt: result.decision.nextLook, message: describeError(result.error) });
+  } else if (result.outcome !== 'waiting') {
+    ledger.clearFailure(name);
+  }
+  ledger.keepOutlook(outlook);
+  const event = eventOf(result, before, now);
+  if (event === undefined) return;
+  ledger.record(event);
+  const fields = { certificate: name, reason: event.reason, generation: event.generation };
+  if (failing) log.warn(fields, event.detail);
+  else log.info(fields, event.detail);
+  for (const kind of noticesOf(result, before?.condition ?? 'well', outlook.condition)) service.notify({ kind, certificate: name, event });
+}
+
+/** What happened, or undefined when nothing did that was not on record already. */
+function eventOf(result: Result, before: Outlook | undefined, now: number): Event | undefined {
+  const { decision, manifest } = result;
+  const about = { at: now, certificate: result.spec.name, reason: decision.reason, generation: manifest?.generation ?? null };
+  switch (result.outcome) {
+    case 'published':
+      return {
+        ...about,
+        kind: 'issued',
+        detail: `generation ${manifest?.generation} of ${manifest?.issuer} published: ${decision.detail}`,
+      };
+    case 'restored':
+      return { ...about, kind: 'restored', detail: decision.detail };
+    case 'adopted':
+      return { ...about, kind: 'adopted', detail: `files made by hand adopted as generation ${manifest?.generation}` };
+    case 'failed':
+      return { ...about, kind: 'failed', detail: describeError(result.error) };
+    case 'waiting':
+      return before?.reason === decision.reason ? undefined : { ...about, kind: 'waiting', detail: decision.detail };
+    case 'kept':
+      if (before !== undefined && before.link === (result.link ?? null) && before.reason === decision.reason) return undefined;
+      return { ...about, kind: 'noticed', detail: `generation ${manifest?.generation} is published: ${decision.detail}` };
+    case 'planned':
+      return undefined;
+  }
+}
+
+function noticesOf(result: Result, before: Condition, after: Condition): Notice['kind'][] {
+  const kinds: Notice['kind'][] = [];
+  if (result.outcome === 'published') kinds.push('renewal');
+  if (after === 'failing' && before === 'well') kinds.push('failure');
+  if (after === 'emergency' && before !== 'emergency') kinds.push('emergency');
+  if (after === 'well' && before !== 'well') kinds.push('recovery');
+  return kinds;
+}
