@@ -2,12 +2,14 @@ import { parseArgs, type ParseArgsOptionsConfig } from 'node:util';
 
 import type { Arguments, Command, Context } from './cli/command.ts';
 import { systemClock } from './platform/clock.ts';
-import { PodserveError, describeError } from './platform/errors.ts';
+import { PodserveError, errorLines } from './platform/errors.ts';
 import { version } from './platform/version.ts';
 
 /** Summary here and module behind a function, so that `--help` loads no command and a command loads only itself. */
 const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<{ command: Command }> }>> = {
   certificates: { summary: 'make, renew and publish the configured certificates', load: () => import('./cli/certificates.ts') },
+  config: { summary: 'check or show the configuration as it is understood', load: () => import('./cli/config.ts') },
+  probe: { summary: 'shake hands with endpoints and judge the certificates they serve', load: () => import('./cli/probe.ts') },
 };
 
 const SHARED_OPTIONS = {
@@ -99,7 +101,7 @@ for (const stream of [process.stdout, process.stderr]) {
 try {
   process.exitCode = await run(process.argv.slice(2), processContext());
 } catch (error) {
-  process.stderr.write(`podserve: ${describeError(error)}\n`);
+  process.stderr.write(`podserve: ${errorLines(error).join('\n  ')}\n`);
   if (!(error instanceof PodserveError)) process.stderr.write(`${error instanceof Error ? error.stack : ''}\n`);
   process.exitCode = error instanceof PodserveError ? error.exitCode : 1;
 }
