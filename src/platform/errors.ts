@@ -40,6 +40,8 @@ export interface ErrorDetail {
   readonly why?: string;
   /** What the reader can do about it. */
   readonly remedy?: string;
+  /** One line each, when several things are wrong at once. */
+  readonly problems?: readonly string[];
   readonly cause?: unknown;
 }
 
@@ -56,6 +58,7 @@ export class PodserveError extends Error {
   readonly where: string | undefined;
   readonly why: string | undefined;
   readonly remedy: string | undefined;
+  readonly problems: readonly string[];
 
   constructor(code: ErrorCode, message: string, detail: ErrorDetail = {}) {
     super(message, detail.cause === undefined ? undefined : { cause: detail.cause });
@@ -63,6 +66,7 @@ export class PodserveError extends Error {
     this.where = detail.where;
     this.why = detail.why;
     this.remedy = detail.remedy;
+    this.problems = detail.problems ?? [];
   }
 
   /** 2 when the input was wrong and nothing was changed, 1 otherwise. */
@@ -71,11 +75,16 @@ export class PodserveError extends Error {
   }
 }
 
-/** `what: where: why; remedy` on one line, for terminals and logs. Never contains key material. */
+/** `what: where: why; remedy` on one line, and each of its problems after a ` | `: for logs. Never contains key material. */
 export function describeError(error: unknown): string {
-  if (!(error instanceof PodserveError)) return oneLine(messageOf(error));
+  return errorLines(error).join(' | ');
+}
+
+/** The same for terminals: one line, and one more for each of its problems. */
+export function errorLines(error: unknown): string[] {
+  if (!(error instanceof PodserveError)) return [oneLine(messageOf(error))];
   const head = [error.message, error.where, error.why ?? causeLine(error)].filter(Boolean).join(': ');
-  return oneLine(error.remedy === undefined ? head : `${head}; ${error.remedy}`);
+  return [error.remedy === undefined ? head : `${head}; ${error.remedy}`, ...error.problems].map(oneLine);
 }
 
 export function messageOf(error: unknown): string {

@@ -1,0 +1,28 @@
+import { DAY } from '../platform/clock.ts';
+
+/** What holds where neither file nor environment say otherwise. docs/configuration.md names the same. */
+export const DEFAULTS = {
+  domain: 'localhost',
+  /** Besides the domain, when that is `localhost`. */
+  localNames: ['127.0.0.1', '::1'],
+  issuers: ['local-ca'],
+  keyType: 'ecdsa-p256',
+  lifetime: 90 * DAY,
+  renewBefore: 7 * DAY,
+  /** Outside the ranges of people and systemd, inside a rootless map (DESIGN §5). */
+  keyGid: 60_800,
+  certificateServiceStatus: '127.0.0.1:9081',
+  apacheStatus: '127.0.0.1:9082',
+  adminStatus: '127.0.0.1:9086',
+  adminListen: 'localhost:8443',
+  httpPort: 80,
+  httpsPort: 443,
+  /** For a user who may not open ports below 1024; 8443 is the status page's. */
+  userHttpPort: 8080,
+  userHttpsPort: 8444,
+  logLevel: 'info',
+  logFormat: 'auto',
+} as const;
+
+/** Browsers refuse leaves that live longer, and no public CA gives them. */
+export const LONGEST_LIFETIME = 397 * DAY;

@@ -1,0 +1,86 @@
+import * as z from 'zod/mini';
+
+import { KEY_TYPES } from '../certificate/spec.ts';
+import { DURATION_PATTERN } from '../platform/duration.ts';
+import { LOG_FORMATS, LOG_LEVELS } from './config.ts';
+import { LISTEN_PATTERN } from './listen.ts';
+
+// Shapes only: what a text means is read by interpret.ts, which reads environment variables by the same rules.
+
+const name = (description: string) => z.string().check(z.meta({ description, pattern: '^[a-z0-9][a-z0-9-]{0,62}$' }));
+const text = (description: string) => z.string().check(z.describe(description));
+const duration = (description: string) => z.string().check(z.meta({ description, pattern: DURATION_PATTERN }));
+const listen = (description: string) => z.string().check(z.meta({ description, pattern: LISTEN_PATTERN }));
+const texts = (description: string) => z.array(z.string()).check(z.describe(description));
+
+const certificate = z.strictObject({
+  name: name('Name of the certificate, and of its directory in the publication'),
+  names: z.optional(texts('DNS names, wildcards and IP addresses; may be left out for `default` alone, which then has the domain')),
+  issuers: z.optional(texts('Issuers in order of preference: `local-ca`, `self-signed`')),
+  keyType: z.optional(z.enum(KEY_TYPES).check(z.describe('Kind and size of the key'))),
+  lifetime: z.optional(duration('How long local issuers make it live, at most 397d')),
+  renewBefore: z.optional(duration('How long before its expiry it is renewed; shorter than the lifetime')),
+  consumers: z.optional(texts('Names of the consumers that serve it')),
+});
+
+const consumer = z.strictObject({
+  endpoints: texts('Where it serves TLS, e.g. `https://web:443` or `smtp://mail:25`'),
+});
+
+const site = z.strictObject({
+  certificate: z.optional(name('Name of the certificate that it is served with')),
+  names: z.optional(texts('DNS names that it answers for; left out: all DNS names of the certificate')),
+  root: z.optional(text('Directory of the files that it serves; relative to the configuration file')),
+  proxy: z.optional(text('Server that it forwards to, e.g. `http://127.0.0.1:3000/`')),
+});
+
+const apache = z.strictObject({
+  http: z.optional(listen('Where plain HTTP is served: challenges, and redirects to HTTPS')),
+  https: z.optional(listen('Where HTTPS is served')),
+  status: z.optional(listen('Where /healthz, /readyz, /status and /metrics are served in plain HTTP')),
+  hsts: z.optional(
+    z.union([z.int(), z.string().check(z.meta({ pattern: DURATION_PATTERN }))]).check(z.describe('HSTS max-age, e.g. `365d` or seconds')),
+  ),
+  sites: z.optional(z.array(site).check(z.describe('The first answers for names that no other site has'))),
+});
+
+const admin = z.strictObject({
+  listen: z.optional(listen('Where the HTTPS status page is served; `localhost` means both loopback addresses')),
+  certificate: z.optional(name('Name of the certificate that it is served with')),
+  status: z.optional(listen('Where /healthz, /readyz, /status and /metrics are served in plain HTTP')),
+});
+
+const certificateService = z.strictObject({
+  status: z.optional(listen('Where /healthz, /readyz, /status and /metrics are served in plain HTTP')),
+});
+
+const onEvent = z.strictObject({
+  exec: text('Program called with each event as JSON on its standard input; relative to the configuration file'),
+});
+
+const log = z.strictObject({
+  level: z.optional(z.enum(LOG_LEVELS).check(z.describe('The least important lines that are written'))),
+  format: z.optional(z.enum(LOG_FORMATS).check(z.describe('`auto` is pretty on a terminal and JSON elsewhere'))),
+});
+
+/** The form of podserve.yaml. Strict at every level. */
+export const configSchema = z.strictObject({
+  domain: z.optional(text('The domain of this server; the certificate `default` is made for it')),
+  email: z.optional(text('Address of the person who looks after this server')),
+  certificates: z.optional(z.array(certificate).check(z.describe('The certificates that shall exist; `default` always does'))),
+  consumers: z.optional(z.record(z.string(), consumer).check(z.describe('Services that serve TLS with a certificate, by name'))),
+  certificateService: z.optional(certificateService.check(z.describe('The certificate service itself'))),
+  apache: z.optional(apache.check(z.describe('The web server, `podserve apache`'))),
+  admin: z.optional(admin.check(z.describe('The status page, part of `podserve up`'))),
+  onEvent: z.optional(onEvent.check(z.describe('Called after renewal, failure, emergency and recovery'))),
+  keyGid: z.optional(z.int().check(z.describe('Number of the group that may read private keys'))),
+  log: z.optional(log.check(z.describe('What is logged, and how'))),
+});
+
+export type ConfigInput = z.input<typeof configSchema>;
+
+/** The same for editors and validators: JSON Schema, draft 7, which YAML editors read best. */
+export function jsonSchema(): Record<string, unknown> {
+  const { $schema, ...rest } = z.toJSONSchema(configSchema, { target: 'draft-7', io: 'input' });
+  return { $schema, title: 'podserve.yaml', description: 'Configuration of PodServe', ...rest };
+}
