@@ -5,6 +5,7 @@ import { watchPublication } from '../../publication/watch.ts';
 import { verifyDeliveries } from './deliveries.ts';
 import { configuredIssuers } from './issuers.ts';
 import { runPass, type PassOptions, type PassReport } from './pass.ts';
+import type { Result } from './result.ts';
 import type { CertificateService } from './service.ts';
 
 export interface CronOptions {
@@ -54,6 +55,7 @@ export async function runCron(state: CronState, options: CronOptions = {}): Prom
   });
   let nextFull = clock.now();
   let next = nextFull;
+  let deliveries = Promise.resolve();
   while (!signal.aborted) {
     const now = clock.now();
     if (reloadAsked) {
@@ -67,7 +69,9 @@ export async function runCron(state: CronState, options: CronOptions = {}): Prom
       const full = now >= nextFull;
       const names = full || now >= next ? undefined : new Set(pending);
       pending.clear();
-      await attempt(state, { ...(names === undefined ? {} : { names }), readAll: full }, options);
+      const results = await attempt(state, { ...(names === undefined ? {} : { names }), readAll: full }, options);
+      const asked = state.service;
+      deliveries = deliveries.then(() => deliver(asked, results));
       if (full) {
         nextFull = now + DAY;
         heartbeat(state.service, now);
@@ -80,9 +84,11 @@ export async function runCron(state: CronState, options: CronOptions = {}): Prom
     await clock.sleep(Math.min(Math.min(next, nextFull) - clock.now(), LONGEST_SLEEP), AbortSignal.any([signal, wake.signal]));
   }
   stopListening?.();
+  await deliveries;
 }
 
-async function attempt(state: CronState, passOptions: PassOptions, options: CronOptions): Promise<void> {
+/** Runs a pass; what hinders all of it becomes the trouble that `status` shows. */
+async function attempt(state: CronState, passOptions: PassOptions, options: CronOptions): Promise<readonly Result[]> {
   const { service } = state;
   try {
     const report = await runPass(service, passOptions);
@@ -90,11 +96,21 @@ async function attempt(state: CronState, passOptions: PassOptions, options: Cron
     state.trouble = undefined;
     for (const warning of report.warnings) service.log.warn({}, warning);
     options.onPass?.(report);
-    await verifyDeliveries(service, report.results);
+    return report.results;
   } catch (error) {
     const line = describeError(error);
     if (state.trouble !== line && !service.signal.aborted) service.log.error({}, line);
     state.trouble = line;
+    return [];
+  }
+}
+
+/** In the background: a consumer that does not answer must not hold up a renewal. */
+async function deliver(service: CertificateService, results: readonly Result[]): Promise<void> {
+  try {
+    await verifyDeliveries(service, results);
+  } catch (error) {
+    if (!service.signal.aborted) service.log.error({}, `the endpoints could not be asked: ${describeError(error)}`);
   }
 }
 
