@@ -9,9 +9,11 @@
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { accessSync, constants, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+
+import { fetchLibatomic, lacksLibatomic } from './fetch-libatomic.mjs';
 
 const OLDEST_NPM = [9, 2];
 const HEARTBEAT_MS = 10000;
@@ -20,7 +22,8 @@ const HELD = 75;
 const INTERRUPTED = 130;
 const NODE_PACKAGE = 'node_modules/node-linux-';
 
-const NETWORK = /\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ENETUNREACH|EHOSTUNREACH|ETIMEDOUT|ERR_SOCKET_TIMEOUT|E5\d\d)\b/;
+const NETWORK =
+  /\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ENETUNREACH|EHOSTUNREACH|ETIMEDOUT|ERR_SOCKET_TIMEOUT|E5\d\d|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_\w+)\b/;
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const modules = join(root, 'node_modules');
@@ -171,14 +174,26 @@ async function install(npm, lock, wanted) {
       `npm left out ${absent.replace(/^.*node_modules\//, '')}: its download failed, or npm is set to omit optional packages`,
     );
   }
-  const trial = spawnSync(node, ['--version'], { encoding: 'utf8' });
-  if (trial.status !== 0) {
-    throw new InstallProblem(`${nodePath} does not run here: ${oneLine(trial.stderr || String(trial.error))}`);
-  }
+  putNode(nodePath);
   writeFileSync(`${marker}.new`, wanted);
   renameSync(`${marker}.new`, marker);
   say(`installed in ${seconds()}`);
   return 0;
+}
+
+/** Makes node_modules/.bin/node run the pinned Node, or leaves nothing there. */
+function putNode(nodePath) {
+  const program = join(root, nodePath, 'bin', 'node');
+  // npm 9.2 takes away the link of the Node for this machine together with those of the same name for others.
+  if (!existsSync(node)) symlinkSync(join('..', '..', nodePath, 'bin', 'node'), node);
+  const trial = spawnSync(node, ['--version'], { encoding: 'utf8' });
+  if (trial.status === 0) return;
+  const complaint = trial.stderr || String(trial.error);
+  if (!lacksLibatomic(complaint)) throw new InstallProblem(`${nodePath} does not run here: ${oneLine(complaint)}`);
+  say('fetching libatomic, which the pinned Node needs and this system lacks ...');
+  if (!fetchLibatomic(join(modules, '.podserve-lib'), node, program)) {
+    throw new InstallProblem('the pinned Node needs libatomic.so.1: install the package libatomic1 (Debian, Ubuntu) or libatomic (others)');
+  }
 }
 
 /** Packages that exist once per platform: npm treats each as optional and says nothing when one is missing. */
