@@ -9,6 +9,7 @@
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import * as fs from 'node:fs';
 import { accessSync, constants, existsSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -20,6 +21,8 @@ const HEARTBEAT_MS = 10000;
 /** flock's exit code for "somebody else holds it", chosen so that it is none of npm's. */
 const HELD = 75;
 const INTERRUPTED = 130;
+/** What node_modules takes, with room for the copy that npm makes while it unpacks. */
+const NEEDED_MIB = 500;
 const NODE_PACKAGE = 'node_modules/node-linux-';
 
 const NETWORK =
@@ -98,6 +101,14 @@ function checkWritable() {
   }
 }
 
+/** npm treats a package that did not fit on the disk as one that may be left out, so the space is looked at first. */
+function checkSpace() {
+  if (fs.statfsSync === undefined) return;
+  const { bavail, bsize } = fs.statfsSync(root);
+  const free = Math.floor((bavail * bsize) / 2 ** 20);
+  if (free < NEEDED_MIB) throw new InstallProblem(`the disk is full: ${free} MiB are free at ${root}, and ${NEEDED_MIB} are needed`);
+}
+
 /** How to run the npm that runs us, with the Node that runs it; never the Node inside the directory that npm is about to replace. */
 function findNpm() {
   const path = (process.env.PATH || '')
@@ -130,14 +141,20 @@ function checkNpmVersion(npm) {
 /** Runs this program again under flock(1), whose lock the kernel frees with its holder. Without flock there is no lock. */
 async function underLock() {
   const again = [join(root, 'package-lock.json'), process.execPath, fileURLToPath(import.meta.url), '--locked'];
-  const first = await child('flock', ['--nonblock', '--conflict-exit-code', String(HELD), ...again], { stdio: 'inherit' });
-  if (first.missing) return (await child(process.execPath, again.slice(2), { stdio: 'inherit' })).code;
+  const first = await child(
+    'flock',
+    ['--no-fork', '--nonblock', '--conflict-exit-code', String(HELD), ...again],
+    { stdio: 'inherit' },
+    forward,
+  );
+  if (first.missing) return (await child(process.execPath, again.slice(2), { stdio: 'inherit' }, forward)).code;
   if (first.code !== HELD) return first.code;
   say('another start is installing here; waiting for it');
-  return (await child('flock', again, { stdio: 'inherit' })).code;
+  return (await child('flock', ['--no-fork', ...again], { stdio: 'inherit' }, forward)).code;
 }
 
 async function install(npm, lock, wanted) {
+  checkSpace();
   const began = Date.now();
   const seconds = () => `${Math.round((Date.now() - began) / 1000)} s`;
   const [nodePath, nodeEntry] = pinnedNode(lock);
@@ -161,6 +178,7 @@ async function install(npm, lock, wanted) {
       '--fetch-retry-maxtimeout=5000',
     ],
     { cwd: root, env: npm.env, stdio: ['ignore', 'ignore', 'pipe'] },
+    end,
   );
   clearInterval(heartbeat);
   if (interrupted) {
@@ -188,10 +206,14 @@ function putNode(nodePath) {
   if (!existsSync(node)) symlinkSync(join('..', '..', nodePath, 'bin', 'node'), node);
   const trial = spawnSync(node, ['--version'], { encoding: 'utf8' });
   if (trial.status === 0) return;
-  const complaint = trial.stderr || String(trial.error);
-  if (!lacksLibatomic(complaint)) throw new InstallProblem(`${nodePath} does not run here: ${oneLine(complaint)}`);
+  const complaint = oneLine(trial.stderr || `ended with ${trial.signal || trial.status}`);
+  if (!lacksLibatomic(complaint)) {
+    rmSync(node, { force: true });
+    throw new InstallProblem(`${nodePath} does not run here: ${complaint}`);
+  }
   say('fetching libatomic, which the pinned Node needs and this system lacks ...');
   if (!fetchLibatomic(join(modules, '.podserve-lib'), node, program)) {
+    rmSync(node, { force: true });
     throw new InstallProblem('the pinned Node needs libatomic.so.1: install the package libatomic1 (Debian, Ubuntu) or libatomic (others)');
   }
 }
@@ -204,7 +226,7 @@ function isBinary(entry) {
 function explain(errors, npm) {
   const code = /^npm (?:ERR!|error) code (\S+)/m.exec(errors);
   const network = NETWORK.exec(errors);
-  if (/\bENOSPC\b/.test(errors)) return `the disk is full: ${root} and npm's cache need about 700 MB`;
+  if (/\bENOSPC\b/.test(errors)) return `the disk is full: ${root} needs ${NEEDED_MIB} MiB, and npm's cache (npm config get cache) 200`;
   if (network !== null) {
     return `the npm registry ${registry(npm)} was not reached (${network[0]}): check the network, or set registry and proxy with npm config`;
   }
@@ -219,24 +241,34 @@ function registry(npm) {
   return answer.status === 0 ? answer.stdout.trim() : '';
 }
 
-/** Runs a program to its end. A signal for us is passed on, and its end awaited. */
-function child(program, args, options) {
+/** Runs a program to its end, also when we are told to stop meanwhile: then `onSignal` may hurry it. */
+function child(program, args, options, onSignal) {
   return new Promise((resolve, reject) => {
     const running = spawn(program, args, options);
     let errors = '';
     let interrupted = false;
-    const pass = (signal) => {
+    const told = (signal) => {
       interrupted = true;
-      running.kill(signal);
+      onSignal(running, signal);
     };
-    process.on('SIGINT', pass).on('SIGTERM', pass);
+    process.on('SIGINT', told).on('SIGTERM', told);
     if (running.stderr !== null) running.stderr.on('data', (data) => (errors += data));
     running.on('error', (error) => (error.code === 'ENOENT' ? resolve({ missing: true, code: 1, interrupted, errors }) : reject(error)));
     running.on('close', (code, signal) => {
-      process.off('SIGINT', pass).off('SIGTERM', pass);
+      process.off('SIGINT', told).off('SIGTERM', told);
       resolve({ missing: false, code: code === null ? INTERRUPTED : code, interrupted: interrupted || signal !== null, errors });
     });
   });
+}
+
+/** Ctrl-C reaches every process of the terminal by itself. */
+function forward(running, signal) {
+  if (signal !== 'SIGINT') running.kill(signal);
+}
+
+/** Asked politely, npm goes on to the end of the install and then takes it all back. What is left half done is done again anyway. */
+function end(running) {
+  running.kill('SIGKILL');
 }
 
 function oneLine(text) {
