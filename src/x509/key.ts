@@ -1,4 +1,4 @@
-import { createHash, generateKeyPair, generateKeyPairSync, sign, type KeyObject, type KeyPairKeyObjectResult } from 'node:crypto';
+import { createHash, generateKeyPair, generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
 import { promisify } from 'node:util';
 
 import type { KeyType } from '../certificate/spec.ts';
@@ -51,7 +51,7 @@ export function signerFor(key: KeyObject): Signer {
 const CURVES = { 'ecdsa-p256': 'P-256', 'ecdsa-p384': 'P-384' } as const;
 const MODULUS_LENGTHS = { 'rsa-2048': 2048, 'rsa-3072': 3072, 'rsa-4096': 4096 } as const;
 
-async function generate(type: KeyType): Promise<KeyPairKeyObjectResult> {
+async function generate(type: KeyType): Promise<{ privateKey: KeyObject; publicKey: KeyObject }> {
   if (type === 'ecdsa-p256' || type === 'ecdsa-p384') return generateKeyPairSync('ec', { namedCurve: CURVES[type] });
   return promisify(generateKeyPair)('rsa', { modulusLength: MODULUS_LENGTHS[type] });
 }

@@ -71,7 +71,7 @@ function ofKind(bases: readonly Element[], kind: number): Uint8Array[] {
 function networkOf(contents: Uint8Array): Network {
   const half = contents.length / 2;
   const ones = [...contents.subarray(half)].map((octet) => octet.toString(2).replaceAll('0', '').length);
-  return { octets: contents.subarray(0, half), bits: ones.reduce((sum, count) => sum + count, 0) };
+  return { octets: Uint8Array.from(contents.subarray(0, half)), bits: ones.reduce((sum, count) => sum + count, 0) };
 }
 
 function subtree(kind: number, base: Uint8Array): Buffer {
