@@ -8,6 +8,7 @@ import { probe, type ProbeResult, type Served } from '../delivery/probe.ts';
 import { DAY, SECOND } from '../platform/clock.ts';
 import { PodserveError, describeError, systemCode } from '../platform/errors.ts';
 import { flag, text, type Arguments, type Command, type Context } from './command.ts';
+import { pathsOf } from './settings.ts';
 
 const DEFAULT_TIMEOUT = 10;
 
@@ -78,12 +79,12 @@ async function readTrust(args: Arguments, context: Context): Promise<string> {
     return readFileSync(resolve(context.cwd, given), 'utf8');
   }
   const { systemRoots } = await import('../delivery/roots.ts');
-  return [publishedRoots(resolve(context.cwd, text(args, 'state') ?? 'data')), systemRoots()].join('\n');
+  return [publishedRoots(pathsOf(args, context).certificates), systemRoots()].join('\n');
 }
 
-function publishedRoots(state: string): string {
+function publishedRoots(root: string): string {
   try {
-    return readFileSync(join(state, 'certificates', 'ca.pem'), 'utf8');
+    return readFileSync(join(root, 'ca.pem'), 'utf8');
   } catch {
     // No publication here, or not ours to read: the host's own roots are left.
     return '';

@@ -51,7 +51,7 @@ export class ProbeFailure extends PodserveError {
 
 const LONGEST_QUOTE = 200;
 /** C0, DEL, C1, and the characters that reorder or hide text on a terminal. */
-const TREACHEROUS = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\uFFFD]+/gu;
+const TREACHEROUS = /\s*[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\uFFFD]+\s*/gu;
 
 /** Foreign text for one line of a terminal or log: no control characters, at most 200 characters. */
 export function harmless(text: string): string {
