@@ -2,6 +2,8 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { TestContext } from 'node:test';
 
+import { keepOutput } from './artifacts.ts';
+
 export const PODSERVE = fileURLToPath(new URL('../../bin/podserve', import.meta.url));
 
 export interface Finished {
@@ -85,6 +87,7 @@ function finished(child: ChildProcess): Promise<Finished> {
   let stderr = '';
   child.stdout?.on('data', (data: Buffer) => (stdout += data.toString()));
   child.stderr?.on('data', (data: Buffer) => (stderr += data.toString()));
+  for (const stream of [child.stdout, child.stderr]) stream?.on('data', (data: Buffer) => keepOutput(child.spawnfile, data));
   child.once('error', reject);
   child.once('close', (code, signal) => resolve({ code, signal, stdout, stderr }));
   return promise;

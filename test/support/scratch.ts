@@ -4,10 +4,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 
+import { keepFiles } from './artifacts.ts';
+
 /** An empty directory that is gone when the test ends. */
 export function scratchDirectory(t: Pick<TestContext, 'after'>): string {
   const directory = mkdtempSync(join(tmpdir(), 'podserve-test-'));
-  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  t.after(() => {
+    try {
+      keepFiles(directory);
+    } finally {
+      rmSync(directory, { recursive: true, force: true });
+    }
+  });
   return directory;
 }
 

@@ -1,0 +1,62 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, globSync, rmSync, writeFileSync } from 'node:fs';
+
+/** What the tests run against, by Debian package, and a file that shows that it is there. */
+const PACKAGES: Readonly<Record<string, string>> = {
+  'apache2-bin': '/usr/sbin/apache2',
+  'apache2-utils': '/usr/bin/ab',
+  bind9: '/usr/sbin/named',
+  'bind9-utils': '/usr/bin/named-checkconf',
+  certbot: '/usr/bin/certbot',
+  chromium: '/usr/bin/chromium',
+  'debian-archive-keyring': '/usr/share/keyrings/debian-archive-keyring.gpg',
+  'dovecot-imapd': '/usr/lib/dovecot/imap',
+  'dovecot-pop3d': '/usr/lib/dovecot/pop3',
+  faketime: '/usr/bin/faketime',
+  'gnutls-bin': '/usr/bin/certtool',
+  iproute2: '/{usr/bin,bin,sbin}/ip',
+  libatomic1: '/usr/lib*/{*/,}libatomic.so.1',
+  'libnss3-tools': '/usr/bin/certutil',
+  mkcert: '/usr/bin/mkcert',
+  openssl: '/usr/bin/openssl',
+  postfix: '/usr/sbin/postfix',
+  strace: '/usr/bin/strace',
+  'util-linux': '/{usr/bin,bin}/unshare',
+};
+
+/** Debian asks this file whether a freshly installed daemon may start; 101 means no. */
+const POLICY = '/usr/sbin/policy-rc.d';
+
+/** The packages that are not installed. */
+export function missingPackages(): string[] {
+  return Object.keys(PACKAGES).filter((name) => globSync(PACKAGES[name] ?? '').length === 0);
+}
+
+/** Installs packages where that is possible: as root, with apt. Starts no daemon. Returns what is still missing. */
+export function installPackages(missing: readonly string[], say: (line: string) => void): string[] {
+  if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) return [...missing];
+  say(`installing ${missing.length} Debian packages: ${missing.join(' ')}`);
+  const guard = !existsSync(POLICY);
+  if (guard) writeFileSync(POLICY, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
+  try {
+    apt(['update'], say);
+    apt(['install', '--yes', '--no-install-recommends', ...missing], say);
+  } finally {
+    if (guard) rmSync(POLICY, { force: true });
+  }
+  return missingPackages();
+}
+
+/** How a person installs them. */
+export function installCommand(missing: readonly string[]): string {
+  return `sudo apt-get install --no-install-recommends ${missing.join(' ')}`;
+}
+
+function apt(args: readonly string[], say: (line: string) => void): void {
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  const { status, stderr, error } = spawnSync('apt-get', ['--quiet=2', '-o', 'DPkg::Lock::Timeout=120', ...args], {
+    env,
+    encoding: 'utf8',
+  });
+  if (status !== 0) say(`apt-get ${args[0]} failed: ${(stderr || String(error)).trim()}`);
+}
