@@ -7,6 +7,8 @@ import { version } from './platform/version.ts';
 
 /** Summary here and module behind a function, so that `--help` loads no command and a command loads only itself. */
 const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<{ command: Command }> }>> = {
+  apache: { summary: 'run Apache httpd on the published certificates', load: () => import('./cli/apache.ts') },
+  ca: { summary: 'show, export and trust the root of the built-in CA', load: () => import('./cli/ca.ts') },
   certificates: { summary: 'make, renew and publish the configured certificates', load: () => import('./cli/certificates.ts') },
   config: { summary: 'check or show the configuration as it is understood', load: () => import('./cli/config.ts') },
   probe: { summary: 'shake hands with endpoints and judge the certificates they serve', load: () => import('./cli/probe.ts') },

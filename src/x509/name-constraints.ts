@@ -34,6 +34,14 @@ export function network(text: string): Network {
   return { octets, bits: bits === undefined ? octets.length * 8 : Number(bits) };
 }
 
+/** The text form that `network` reads, an address alone without its length. */
+export function networkText({ octets, bits }: Network): string {
+  const length = bits === octets.length * 8 ? '' : `/${bits}`;
+  if (octets.length === 4) return octets.join('.') + length;
+  const groups = Buffer.from(octets).toString('hex').match(/.{4}/g) ?? [];
+  return new URL(`http://[${groups.join(':')}]`).hostname.slice(1, -1) + length;
+}
+
 /**
  * RFC 5280 §4.2.1.10, critical. A kind of name that no subtree mentions is not constrained at all, and what
  * an empty subtree means for e-mail and URI is not defined (OpenSSL matches nothing with it). So these two are
