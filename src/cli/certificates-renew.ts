@@ -3,7 +3,7 @@ import { silentLog } from '../platform/log.ts';
 import type { Result } from '../services/certificates/result.ts';
 import { flag, type Arguments, type Context } from './command.ts';
 import { inDays, minute } from './dates.ts';
-import { pathsOf, selected, sourceOf } from './settings.ts';
+import { hookOf, pathsOf, selected, sourceOf } from './settings.ts';
 
 const LONGEST_LIST = 50;
 
@@ -26,11 +26,12 @@ export async function renew(mode: 'init' | 'renew', args: Arguments, context: Co
     import('../services/certificates/pass.ts'),
     import('../services/certificates/nothing-due.ts'),
   ]);
+  // Taken first, so that it never vouches for a newer file than the one that was interpreted.
+  const digest = await configDigest(sourceOf(args, context));
   const config = await loadConfig(sourceOf(args, context));
   const names = args.values['name'] === undefined ? undefined : new Set(selected(args, config).map(({ name }) => name));
   for (const warning of config.warnings) context.err(`warning: ${warning}`);
-  const { eventHook } = await import('../services/event-hook.ts');
-  await using hook = eventHook(config.onEvent, silentLog);
+  await using hook = await hookOf(config, context, silentLog);
   using opened = await openCertificateService({
     config,
     paths,
@@ -38,12 +39,12 @@ export async function renew(mode: 'init' | 'renew', args: Arguments, context: Co
     log: silentLog,
     signal: context.signal,
     publisher: publisherOf(`certificates --mode ${mode}`, context.env),
-    notify: hook.notify,
+    ...(hook === undefined ? {} : { notify: hook.notify }),
   });
   for (const warning of opened.warnings) context.err(`warning: ${warning}`);
   const pass = await runPass(opened.service, { ...ask, readAll: mode === 'init', ...(names === undefined ? {} : { names }) });
   for (const warning of pass.warnings) context.err(`warning: ${warning}`);
-  if (!ask.dryRun && names === undefined) rememberDigest(opened.service.ledger, await configDigest(sourceOf(args, context)));
+  if (!ask.dryRun && names === undefined) rememberDigest(opened.service.ledger, digest);
   report(args, context, { ...pass, nextLook: opened.service.ledger.nextLook(), root: paths.certificates });
   return pass.results.some(({ outcome, decision }) => outcome === 'failed' || decision.reason === 'clock-behind') ? 1 : 0;
 }

@@ -2,6 +2,8 @@ import { statePaths, type StatePaths } from '../config/state.ts';
 import type { Config } from '../config/config.ts';
 import type { CertificateSpec } from '../certificate/spec.ts';
 import { PodserveError } from '../platform/errors.ts';
+import type { Log } from '../platform/log.ts';
+import type { EventHook } from '../services/event-hook.ts';
 import { text, type Arguments, type Context } from './command.ts';
 
 /** `--state`, default ./data. */
@@ -32,4 +34,11 @@ export function selected(args: Arguments, config: Config): readonly CertificateS
       remedy: `configured: ${shown}`,
     });
   });
+}
+
+/** The program of `onEvent`, ready to be told; undefined when none is configured. */
+export async function hookOf(config: Config, context: Context, log: Log): Promise<EventHook | undefined> {
+  if (config.onEvent === undefined) return undefined;
+  const { eventHook } = await import('../services/event-hook.ts');
+  return eventHook(config.onEvent, log, { env: context.env, clock: context.clock });
 }

@@ -8,7 +8,8 @@ import { statePaths } from '../../src/config/state.ts';
 import { DAY, type Clock } from '../../src/platform/clock.ts';
 import { silentLog } from '../../src/platform/log.ts';
 import { openCertificateService, publisherOf, type OpenedService } from '../../src/services/certificates/open.ts';
-import type { Issuers, Notice } from '../../src/services/certificates/service.ts';
+import type { Issuers } from '../../src/services/certificates/service.ts';
+import type { HookNotice } from '../../src/services/event-hook.ts';
 
 export const NOW = Date.parse('2026-11-23T12:00:00Z');
 
@@ -53,7 +54,7 @@ export async function testConfig(certificates: readonly CertificateSpec[]): Prom
 }
 
 export interface TestService extends OpenedService {
-  readonly notices: Notice[];
+  readonly notices: HookNotice[];
 }
 
 /** The certificate service on a state directory, with everything real but the clock and what is given. */
@@ -62,7 +63,7 @@ export async function testService(
   clock: Clock,
   options: { certificates?: readonly CertificateSpec[]; issuers?: Issuers; signal?: AbortSignal } = {},
 ): Promise<TestService> {
-  const notices: Notice[] = [];
+  const notices: HookNotice[] = [];
   const opened = await openCertificateService({
     config: await testConfig(options.certificates ?? [testSpec()]),
     paths: statePaths(state, '/'),

@@ -36,7 +36,7 @@ export async function act(service: CertificateService, lock: PublicationLock, sp
   const decision = await decideOn(service, spec, found, terms);
   try {
     if (decision.action === 'restore' && decision.generation !== undefined) {
-      const manifest = await restoreGeneration(lock, spec.name, decision.generation);
+      const manifest = await restoreGeneration(lock, spec.name, decision.generation, terms.now);
       return changed(spec, 'restored', decision, manifest, warnings);
     }
     if (decision.action !== 'issue') return { ...resultOf(spec, found, decision), warnings };
@@ -141,7 +141,7 @@ async function failed(
     const kept = (await surveyKept(lock.root, spec.name, found.link)).find((one) => one.notBefore <= now && now < one.notAfter);
     if (kept !== undefined) {
       try {
-        const manifest = await restoreGeneration(lock, spec.name, kept.generation);
+        const manifest = await restoreGeneration(lock, spec.name, kept.generation, now);
         return {
           ...base,
           outcome: 'failed',

@@ -15,7 +15,7 @@ export async function nothingDue(
   source: { file?: string; env: Readonly<Record<string, string | undefined>>; cwd: string },
   now: number,
 ): Promise<{ certificates: number; nextLook: number | undefined } | undefined> {
-  const [{ peekLedger }, { configDigest }] = await Promise.all([import('../../ledger/open.ts'), import('../../config/digest.ts')]);
+  const [{ peekLedger }, { configDigest }] = await Promise.all([import('../../ledger/open.ts'), import('../../config/load.ts')]);
   using open = peekLedger(paths.ledger);
   if (open === undefined) return undefined;
   if (open.value(DIGEST) !== (await configDigest(source)).digest) return undefined;

@@ -11,7 +11,7 @@ import type { Log } from '../../platform/log.ts';
 import { version } from '../../platform/version.ts';
 import { configuredIssuers } from './issuers.ts';
 import { rebuildLedger } from './rebuild.ts';
-import type { CertificateService, Issuers, Notice } from './service.ts';
+import type { CertificateService, Issuers } from './service.ts';
 
 export interface OpenOptions {
   readonly config: Config;
@@ -20,7 +20,7 @@ export interface OpenOptions {
   readonly log: Log;
   readonly signal: AbortSignal;
   readonly publisher: Publisher;
-  readonly notify?: (notice: Notice) => void;
+  readonly notify?: CertificateService['notify'];
   readonly random?: () => number;
   readonly issuers?: Issuers;
 }

@@ -4,9 +4,10 @@ import type { Config } from '../../config/config.ts';
 import type { StatePaths } from '../../config/state.ts';
 import type { Issuer } from '../../issuers/issuer.ts';
 import type { LocalCa } from '../../issuers/local-ca/local-ca.ts';
-import type { Event, Ledger } from '../../ledger/ledger.ts';
+import type { Ledger } from '../../ledger/ledger.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Log } from '../../platform/log.ts';
+import type { HookNotice } from '../event-hook.ts';
 
 /** What every part of the certificate service works with. Made once by whoever runs it; tests bring their own. */
 export interface CertificateService {
@@ -20,15 +21,8 @@ export interface CertificateService {
   readonly log: Log;
   readonly publisher: Publisher;
   readonly signal: AbortSignal;
-  /** Called once for each event that a person should know of; must not throw. */
-  notify(notice: Notice): void;
-}
-
-/** What `onEvent` tells: a change, never a state that goes on. */
-export interface Notice {
-  readonly kind: 'renewal' | 'failure' | 'emergency' | 'recovery';
-  readonly certificate: string | null;
-  readonly event: Event;
+  /** Called once for each change that a person should know of; must not throw. */
+  notify(notice: HookNotice): void;
 }
 
 /** The issuers by name, loaded when first asked for. */

@@ -2,7 +2,8 @@ import type { Condition, Event, Outlook } from '../../ledger/ledger.ts';
 import { describeError } from '../../platform/errors.ts';
 import { outlookOf } from './outlook.ts';
 import type { Result } from './result.ts';
-import type { CertificateService, Notice } from './service.ts';
+import type { HookNotice } from '../event-hook.ts';
+import type { CertificateService } from './service.ts';
 
 /**
  * Writes down what became of a certificate, and tells whoever wants to know of a change: a renewal each time,
@@ -57,8 +58,8 @@ function eventOf(result: Result, before: Outlook | undefined, now: number): Even
   }
 }
 
-function noticesOf(result: Result, before: Condition, after: Condition): Notice['kind'][] {
-  const kinds: Notice['kind'][] = [];
+function noticesOf(result: Result, before: Condition, after: Condition): HookNotice['kind'][] {
+  const kinds: HookNotice['kind'][] = [];
   if (result.outcome === 'published') kinds.push('renewal');
   if (after === 'failing' && before === 'well') kinds.push('failure');
   if (after === 'emergency' && before !== 'emergency') kinds.push('emergency');

@@ -119,20 +119,33 @@ export async function serviceStatus(source: StatusSource, options: StatusOptions
   };
 }
 
-async function certificateStatus({ paths, ledger }: StatusSource, spec: CertificateSpec, now: number): Promise<CertificateStatus> {
-  const finding = await checkCertificate(paths.certificates, spec, now);
+async function certificateStatus(source: StatusSource, spec: CertificateSpec, now: number): Promise<CertificateStatus> {
+  const { ledger } = source;
+  const finding = await checkCertificate(source.paths.certificates, spec, now);
   const failure = ledger?.failure(spec.name);
+  const deliveries = deliveriesOf(source, spec);
+  const refused = deliveries.find(({ state, generation }) => state === 'rejected' && generation === finding.manifest?.generation);
   return {
     name: spec.name,
-    condition: finding.attention ? 'emergency' : failure === undefined ? 'well' : 'failing',
+    condition: finding.attention ? 'emergency' : failure === undefined && refused === undefined ? 'well' : 'failing',
     state: finding.state,
-    why: finding.why !== '' ? finding.why : (failure?.message ?? ''),
+    why: [finding.why, failure?.message, refusal(refused)].find((line) => line !== undefined && line !== '') ?? '',
     wanted: spec.identifiers.map(displayIdentifier),
     published: publishedStatus(finding),
     renewalAt: finding.renewalAt === undefined ? null : iso(finding.renewalAt),
     failure: failure === undefined ? null : failureStatus(failure),
-    deliveries: (ledger?.deliveries(spec.name) ?? []).map(deliveryStatus),
+    deliveries,
   };
+}
+
+/** What is on record of the endpoints that are configured now. */
+function deliveriesOf({ config, ledger }: StatusSource, spec: CertificateSpec): DeliveryStatus[] {
+  const endpoints = new Set(spec.consumers.flatMap((consumer) => config.consumers[consumer]?.endpoints ?? []));
+  return (ledger?.deliveries(spec.name) ?? []).filter(({ endpoint }) => endpoints.has(endpoint)).map(deliveryStatus);
+}
+
+function refusal(delivery: DeliveryStatus | undefined): string | undefined {
+  return delivery === undefined ? undefined : `${delivery.endpoint} does not serve generation ${delivery.generation}: ${delivery.detail}`;
 }
 
 function publishedStatus({ manifest }: Finding): PublishedStatus | null {

@@ -75,7 +75,10 @@ describe('a pass', () => {
   test('the next issuer in the list is asked when the first cannot', async (t) => {
     const state = scratchDirectory(t);
     using real = await testService(state, testClock());
-    const issuers: Issuers = { ...real.service.issuers, named: (name) => (name === 'first' ? refusing() : real.service.issuers).named(name) };
+    const issuers: Issuers = {
+      ...real.service.issuers,
+      named: (name) => (name === 'first' ? refusing() : real.service.issuers).named(name),
+    };
     using opened = await testService(state, testClock(), { certificates: [testSpec({ issuers: ['first', 'local-ca'] })], issuers });
     const { results } = await runPass(opened.service);
     assert.deepEqual([results[0]?.outcome, results[0]?.manifest?.issuer], ['published', 'local-ca']);
@@ -172,7 +175,10 @@ describe('a wrong clock', () => {
       const { results } = await runPass(behind.service, { readAll: true });
       assert.deepEqual([results[0]?.outcome, results[0]?.decision.reason], ['waiting', 'clock-behind']);
     }
-    assert.deepEqual(behind.notices.map(({ kind }) => kind), ['emergency']);
+    assert.deepEqual(
+      behind.notices.map(({ kind }) => kind),
+      ['emergency'],
+    );
     clock.set(NOW + DAY);
     using back = await testService(state, clock);
     assert.equal((await runPass(back.service, { readAll: true })).results[0]?.outcome, 'kept');

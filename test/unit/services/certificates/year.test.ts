@@ -33,7 +33,10 @@ test('one simulated year of the resident service renews each certificate at its 
   assertSpacing(daysOf('default'), 83, 5);
   assertSpacing(daysOf('short'), 4, 92);
   assert.deepEqual(daysOf('long').length, 1);
-  assert.deepEqual(opened.notices.filter(({ kind }) => kind !== 'renewal'), []);
+  assert.deepEqual(
+    opened.notices.filter(({ kind }) => kind !== 'renewal'),
+    [],
+  );
 });
 
 /** Each renewal comes `days` after the one before, less the issuer's backdating of at most an hour. */
