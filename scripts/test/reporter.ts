@@ -19,22 +19,15 @@ export default async function* reporter(source: AsyncIterable<TestEvent>): Async
 }
 
 function tell(event: TestEvent): Told | undefined {
-  switch (event.type) {
-    case 'test:pass':
-    case 'test:fail':
-      return tellResult(event.type === 'test:pass' ? 'pass' : 'fail', event.data);
-    case 'test:diagnostic':
-      // Without a file it is the runner's own summary.
-      return event.data.file === undefined ? undefined : said(event.data.file, event.data.message, 'diagnostic');
-    case 'test:stdout':
-      return said(event.data.file, event.data.message, 'stdout');
-    case 'test:stderr':
-      return said(event.data.file, event.data.message, 'stderr');
-    case 'test:summary':
-      return event.data.file === undefined ? tellEnd(event.data.counts) : undefined;
-    default:
-      return undefined;
-  }
+  const { type, data } = event;
+  if (type === 'test:pass') return tellResult('pass', data);
+  if (type === 'test:fail') return tellResult('fail', data);
+  if (type === 'test:stdout') return said(data.file, data.message, 'stdout');
+  if (type === 'test:stderr') return said(data.file, data.message, 'stderr');
+  // What comes without a file is the runner's own sum; of the files' sums only that one counts.
+  if (type === 'test:diagnostic' && data.file !== undefined) return said(data.file, data.message, 'diagnostic');
+  if (type === 'test:summary' && data.file === undefined) return tellEnd(data.counts);
+  return undefined;
 }
 
 function said(file: string, text: string, stream: 'diagnostic' | 'stdout' | 'stderr'): Told {

@@ -1,0 +1,193 @@
+/**
+ * Every check of the repository, in one run: `npm test`.
+ *
+ *   npm test                          everything
+ *   npm test -- --only unit           static, unit or peer checks alone
+ *   npm test -- apache probe          only test files whose path contains one of the words
+ *   npm run test:soak                 full counts instead of a tenth
+ *
+ * The last line is `N passed, N failed`. What did not run has failed.
+ */
+import { chmodSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { spawnSync } from 'node:child_process';
+import { parseArgs } from 'node:util';
+
+import { MINUTE, SECOND } from '../src/platform/clock.ts';
+import { notedSecrets } from '../test/support/artifacts.ts';
+import { scanForSecrets } from '../test/support/key-scan.ts';
+import { end, leftovers } from './test/leftovers.ts';
+import { installCommand, installPackages, missingPackages } from './test/packages.ts';
+import { runTests, type Tally } from './test/run.ts';
+import { STATIC_STEPS, runStep } from './test/steps.ts';
+
+const KINDS = ['static', 'unit', 'peer'] as const;
+const LOGS = 'node_modules/.cache/test';
+
+process.chdir(join(import.meta.dirname, '..'));
+const { values, positionals } = parseArgs({
+  options: { only: { type: 'string' }, soak: { type: 'boolean' }, verbose: { type: 'boolean', short: 'v' } },
+  allowPositionals: true,
+});
+const soak = values.soak === true;
+const seed = process.env['PODSERVE_SEED'] ?? String(Math.floor(Math.random() * 2 ** 31));
+const stop = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop.abort());
+
+const began = Date.now();
+let passed = 0;
+let failed = 0;
+let executed = 0;
+const failures: string[] = [];
+/** Sessions of the test processes, to find what they leave. */
+const sessions: (number | undefined)[] = [];
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+function wanted(kind: (typeof KINDS)[number]): boolean {
+  return !stop.signal.aborted && (values.only === undefined ? kind !== 'static' || positionals.length === 0 : values.only === kind);
+}
+
+function since(start: number): string {
+  return `${((Date.now() - start) / SECOND).toFixed(1).padStart(7)} s`;
+}
+
+/** Reports one claim that is no test of node:test. */
+function judge(claim: string, start: number, complaint: string): void {
+  if (complaint === '') passed += 1;
+  else {
+    failed += 1;
+    failures.push(claim);
+  }
+  say(`  ${complaint === '' ? 'ok    ' : 'FAILED'}  ${claim.padEnd(69)} ${since(start)}`);
+  if (complaint !== '') say(complaint.trimEnd().replaceAll(/^/gm, '          '));
+}
+
+async function checkStatically(): Promise<void> {
+  say('Static checks');
+  for (const step of STATIC_STEPS) {
+    const start = Date.now();
+    const { ok, output } = await runStep(step, stop.signal);
+    judge(step.claim, start, ok ? '' : output || 'it failed without a word');
+  }
+}
+
+function checkPackages(): void {
+  const start = Date.now();
+  let missing = missingPackages();
+  if (missing.length > 0) missing = installPackages(missing, (line) => say(`  ${line}`));
+  judge(
+    'the programs that the tests run against are installed',
+    start,
+    missing.length === 0 ? '' : `missing; run: ${installCommand(missing)}`,
+  );
+}
+
+async function runKind(kind: 'unit' | 'peer', directory: string): Promise<void> {
+  const files = globSync(`test/${kind}/**/*.test.ts`)
+    .filter((file) => positionals.length === 0 || positionals.some((word) => file.includes(word)))
+    .toSorted();
+  if (files.length === 0) return;
+  say(kind === 'unit' ? 'Unit tests' : `Tests against real peers${soak ? ', full counts' : ''}`);
+  const tally: Tally = await runTests({
+    files,
+    concurrency: kind === 'unit' ? 2 : 1,
+    timeoutMs: soak ? 10 * MINUTE : 4 * MINUTE,
+    logFile: join(LOGS, `${kind}.log`),
+    env: testEnvironment(directory),
+    verbose: kind === 'peer' || values.verbose === true,
+    signal: stop.signal,
+    say,
+    onStart: (session) => sessions.push(session),
+  });
+  passed += tally.passed;
+  failed += tally.failed;
+  failures.push(...tally.failures);
+  executed += tally.passed + tally.failed;
+}
+
+function testEnvironment(directory: string): Record<string, string | undefined> {
+  const recorder = new URL('../test/support/record-keys.mjs', import.meta.url).href;
+  return {
+    ...process.env,
+    TMPDIR: directory,
+    NODE_OPTIONS: `${process.env['NODE_OPTIONS'] ?? ''} --import=${recorder}`.trim(),
+    NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'] ?? join(process.cwd(), 'node_modules/.cache/compile'),
+    PODSERVE_TEST_ARTIFACTS: join(directory, '.artifacts'),
+    PODSERVE_SEED: seed,
+    PODSERVE_SOAK: soak ? '1' : '0',
+  };
+}
+
+/** Short, because socket paths end at 107 characters; passable, because daemons change their user. */
+function makeRunDirectory(): string {
+  const directory = mkdtempSync(join(tmpdir(), 'ps'));
+  chmodSync(directory, 0o755);
+  mkdirSync(join(directory, '.artifacts'), { mode: 0o700 });
+  for (const part of ['keys', 'outputs', 'files']) mkdirSync(join(directory, '.artifacts', part), { mode: 0o700 });
+  return directory;
+}
+
+async function checkLeftovers(directory: string): Promise<void> {
+  const start = Date.now();
+  const still = (): ReturnType<typeof leftovers> => sessions.flatMap((session) => leftovers(session, directory));
+  const found = still();
+  await end(found, still);
+  judge('nothing that the tests started is left', start, found.map(({ pid, command }) => `${pid} ${command.slice(0, 150)}`).join('\n'));
+}
+
+function checkSecrets(directory: string): void {
+  const start = Date.now();
+  const artifacts = join(directory, '.artifacts');
+  const secrets = notedSecrets(artifacts);
+  const scans = ['outputs', 'files'].map((part) => scanForSecrets(join(artifacts, part), secrets));
+  const findings = scans.flatMap((scan) => scan.findings).map(({ file, encoding }) => `${file}: a private key, ${encoding}`);
+  const [files, mebibytes] = [scans.reduce((sum, scan) => sum + scan.files, 0), scans.reduce((sum, scan) => sum + scan.bytes, 0) / 2 ** 20];
+  const looked = `${secrets.length} private numbers in ${files} files (${mebibytes.toFixed(0)} MiB)`;
+  judge('no generated key appears in any output, event, ledger or dump', start, findings.join('\n'));
+  say(`          looked for ${looked}`);
+}
+
+/** Takes the directory away, with the file systems that a test ended in the middle may have left mounted in it. */
+function removeRunDirectory(directory: string): void {
+  const mounts = readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .map((line) => line.split(' ')[4] ?? '')
+    .filter((mount) => mount.startsWith(`${directory}/`));
+  for (const mount of mounts.toReversed()) spawnSync('umount', ['--lazy', mount]);
+  rmSync(directory, { recursive: true, force: true });
+}
+
+async function runTestKinds(): Promise<void> {
+  if (wanted('peer')) checkPackages();
+  mkdirSync(LOGS, { recursive: true });
+  const directory = makeRunDirectory();
+  try {
+    for (const kind of ['unit', 'peer'] as const) if (wanted(kind)) await runKind(kind, directory);
+    say('After the tests');
+    await checkLeftovers(directory);
+    if (!stop.signal.aborted) checkSecrets(directory);
+  } finally {
+    removeRunDirectory(directory);
+  }
+  if (executed === 0) judge('at least one test was executed', Date.now(), 'there was none');
+}
+
+if (values.only !== undefined && !KINDS.some((kind) => kind === values.only)) {
+  say(`--only takes ${KINDS.join(', ')}`);
+  process.exit(2);
+}
+say(`PODSERVE_SEED=${seed}${soak ? ', full counts' : ', a tenth of the counts (npm run test:soak has them all)'}`);
+if (wanted('static')) await checkStatically();
+if (wanted('unit') || wanted('peer')) await runTestKinds();
+if (stop.signal.aborted) {
+  failed += 1;
+  say('stopped before the end');
+}
+if (failures.length > 0) say(`Failed:\n${failures.map((failure) => `  ${failure}`).join('\n')}`);
+say(`${since(began).trim()} in all; the full reports are in ${LOGS}`);
+say(`${passed} passed, ${failed} failed`);
+process.exit(failed === 0 ? 0 : 1);
