@@ -34,7 +34,9 @@ export function formatListen({ host, port }: Listen): string {
 
 /** Whether two servers could not listen at both: same port, and one address takes in the other. */
 export function collide(one: Listen, other: Listen): boolean {
-  return one.port === other.port && (one.host === other.host || isEvery(one.host) || isEvery(other.host) || bothLocal(one.host, other.host));
+  return (
+    one.port === other.port && (one.host === other.host || isEvery(one.host) || isEvery(other.host) || bothLocal(one.host, other.host))
+  );
 }
 
 /** A name that reaches the server from this host, for URLs. */

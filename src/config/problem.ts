@@ -3,8 +3,17 @@ import { PodserveError } from '../platform/errors.ts';
 /** Keys and indexes from the top of the file to a value. */
 export type Path = readonly (string | number)[];
 
-/** What a problem is about: a value or key of the file, or an environment variable. */
-export type Place = { readonly path: Path; readonly of?: 'key' | 'value' } | { readonly variable: string };
+/** Line and column, from 1. */
+export interface Position {
+  readonly line: number;
+  readonly column: number;
+}
+
+/**
+ * What a problem is about: a value or key of the file, or an environment variable.
+ * `position` where the path alone does not tell, as with a key that stands twice.
+ */
+export type Place = { readonly path: Path; readonly of?: 'key' | 'value'; readonly position?: Position } | { readonly variable: string };
 
 /** One thing that is wrong with the configuration. */
 export interface Problem {
@@ -48,7 +57,9 @@ export function configInvalid(subject: string, problems: readonly Problem[], loc
       ...(cause === undefined ? {} : { cause }),
     });
   }
-  const lines = problems.slice(0, MOST_SHOWN).map(({ place, why, remedy }) => `${locate(place)}: ${why}${remedy === undefined ? '' : `; ${remedy}`}`);
+  const lines = problems
+    .slice(0, MOST_SHOWN)
+    .map(({ place, why, remedy }) => `${locate(place)}: ${why}${remedy === undefined ? '' : `; ${remedy}`}`);
   if (problems.length > MOST_SHOWN) lines.push(`${subject}: and ${problems.length - MOST_SHOWN} more`);
   const causes = problems.map(({ cause }) => cause).filter((cause) => cause !== undefined);
   return new PodserveError('CONFIG_INVALID', 'the configuration is wrong', {

@@ -102,5 +102,10 @@ function remedyOf(error: unknown): string {
 }
 
 function unreadable(where: string, why: string, remedy: string, cause?: unknown): PodserveError {
-  return new PodserveError('CONFIG_UNREADABLE', 'the configuration file cannot be read', { where, why, remedy, ...(cause === undefined ? {} : { cause }) });
+  return new PodserveError('CONFIG_UNREADABLE', 'the configuration file cannot be read', {
+    where,
+    why,
+    remedy,
+    ...(cause === undefined ? {} : { cause }),
+  });
 }

@@ -1,0 +1,70 @@
+import { KEY_TYPES, type KeyType } from '../certificate/spec.ts';
+import { LOG_FORMATS, LOG_LEVELS, type LogConfig } from './config.ts';
+import { nearest } from './nearest.ts';
+import type { Problem } from './problem.ts';
+import { notOneOf } from './shape.ts';
+import { VARIABLES, relevantVariables, type Environment } from './variables.ts';
+
+/** What the environment sets, stronger than the file; each from the variable in `VARIABLES`. */
+export interface EnvironmentSettings {
+  readonly domain?: string;
+  readonly email?: string;
+  readonly names?: readonly string[];
+  readonly issuer?: string;
+  readonly keyType?: KeyType;
+  readonly renewBefore?: string;
+  readonly keyGid?: number;
+  readonly logLevel?: LogConfig['level'];
+  readonly logFormat?: LogConfig['format'];
+}
+
+/** Known, but of no use before there are ACME issuers. */
+const ACME_VARIABLES = ['CERT_CHALLENGE', 'CERT_PROFILE', 'CERT_ACME_CA_FILE', 'CERT_EAB_KID', 'CERT_EAB_HMAC_FILE'];
+
+export interface EnvironmentReading {
+  readonly settings: EnvironmentSettings;
+  readonly problems: readonly Problem[];
+  readonly warnings: readonly string[];
+}
+
+/** Reads the variables of DESIGN §8. What names, durations and issuers mean is interpreted with the file's. */
+export function readEnvironment(env: Environment): EnvironmentReading {
+  const values = new Map(relevantVariables(env));
+  const problems: Problem[] = [];
+  const text = (setting: keyof EnvironmentSettings): string | undefined => values.get(VARIABLES[setting]);
+  const oneOf = <T extends string>(setting: keyof EnvironmentSettings, allowed: readonly T[], value = text(setting)): T | undefined => {
+    const found = allowed.find((one) => one === value);
+    if (value !== undefined && found === undefined) problems.push(notOneOf({ variable: VARIABLES[setting] }, allowed, value));
+    return found;
+  };
+  const settings = {
+    domain: text('domain'),
+    email: text('email'),
+    names: text('names')
+      ?.split(/[\s,]+/)
+      .filter((name) => name !== ''),
+    issuer: text('issuer'),
+    keyType: oneOf('keyType', KEY_TYPES),
+    renewBefore: text('renewBefore'),
+    keyGid: wholeNumber(text('keyGid'), problems),
+    logLevel: oneOf('logLevel', LOG_LEVELS, text('logLevel')?.toLowerCase()),
+    logFormat: oneOf('logFormat', LOG_FORMATS, text('logFormat')?.toLowerCase()),
+  };
+  const given = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined)) as EnvironmentSettings;
+  return { settings: given, problems, warnings: [...values.keys()].map(warningFor).filter((line) => line !== undefined) };
+}
+
+function wholeNumber(value: string | undefined, problems: Problem[]): number | undefined {
+  if (value === undefined) return undefined;
+  if (/^[0-9]{1,10}$/.test(value)) return Number(value);
+  problems.push({ place: { variable: VARIABLES.keyGid }, why: `this must be the number of a group, it is ${JSON.stringify(value)}` });
+  return undefined;
+}
+
+function warningFor(variable: string): string | undefined {
+  const known: string[] = Object.values(VARIABLES);
+  if (known.includes(variable)) return undefined;
+  if (ACME_VARIABLES.includes(variable)) return `${variable} is not used: this version has no ACME issuer`;
+  const meant = nearest(variable, [...known, ...ACME_VARIABLES]);
+  return `${variable} is not known and not used${meant === undefined ? '' : `; did you mean ${meant}?`}`;
+}

@@ -1,0 +1,146 @@
+import { parseIdentifier } from '../certificate/identifier.ts';
+import { parseEndpoint } from '../delivery/endpoint.ts';
+import { findCertificate, interpretHsts, interpretSites, readFilePath } from './apache.ts';
+import { interpretCertificates, isName } from './certificates.ts';
+import type { Config, ConsumerConfig } from './config.ts';
+import { DEFAULTS } from './defaults.ts';
+import type { EnvironmentSettings } from './environment.ts';
+import type { HostTraits } from './host.ts';
+import { formatListen, parseListen, reachableHost } from './listen.ts';
+import { short, type Problem } from './problem.ts';
+import { attempt, elements, isFlawed, sourced, type Scope } from './scope.ts';
+import { interpretServers, type Servers } from './servers.ts';
+import type { Shape } from './shape.ts';
+
+/** Group numbers end here; the last one means "none" to the kernel. */
+const LARGEST_GID = 2 ** 32 - 2;
+
+/** The services of this program: they are consumers without being configured as such. */
+const OWN_CONSUMERS: readonly string[] = ['admin', 'apache'];
+
+export interface Interpretation {
+  /** Only of use when there are no problems; not frozen yet. */
+  readonly config: Config;
+  readonly problems: readonly Problem[];
+}
+
+/**
+ * What file and environment mean together. Pure: `file` and `directory` are looked at by name alone.
+ * Everything that is wrong is collected, so that it can be said at once.
+ */
+export function interpret(options: {
+  readonly shape: Shape;
+  readonly settings: EnvironmentSettings;
+  readonly file: string | undefined;
+  readonly directory: string;
+  readonly traits: HostTraits;
+}): Interpretation {
+  const { raw } = options.shape;
+  const problems: Problem[] = [];
+  const warnings: string[] = [];
+  const scope: Scope = {
+    settings: options.settings,
+    directory: options.directory,
+    shapeProblems: options.shape.problems,
+    report: (place, why, remedy, cause) => void problems.push({ place, why, remedy, cause }),
+    warn: (line) => void warnings.push(line),
+  };
+  const servers = interpretServers(scope, raw, options.traits);
+  const consumers = interpretConsumers(scope, raw.consumers, servers);
+  const domain = interpretDomain(scope, raw.domain);
+  const certificates = interpretCertificates(scope, raw.certificates, { domain, consumers: Object.keys(consumers) });
+  warnOfUnused(scope, raw.consumers, certificates);
+  const adminCertificate = raw.admin?.certificate ?? 'default';
+  findCertificate(scope, adminCertificate, ['admin', 'certificate'], certificates);
+  const config: Config = {
+    file: options.file,
+    domain,
+    email: interpretEmail(scope, raw.email),
+    certificates,
+    consumers,
+    certificateService: servers.certificateService,
+    apache: {
+      ...servers.apache,
+      hsts: interpretHsts(scope, raw.apache?.hsts),
+      sites: interpretSites(scope, raw.apache?.sites, certificates),
+    },
+    admin: { ...servers.admin, certificate: adminCertificate },
+    onEvent: interpretOnEvent(scope, raw.onEvent?.exec),
+    keyGid: interpretKeyGid(scope, raw.keyGid),
+    log: {
+      level: scope.settings.logLevel ?? raw.log?.level ?? DEFAULTS.logLevel,
+      format: scope.settings.logFormat ?? raw.log?.format ?? DEFAULTS.logFormat,
+    },
+    warnings,
+  };
+  return { config, problems };
+}
+
+function interpretDomain(scope: Scope, raw: string | undefined): string {
+  const given = sourced(scope, 'domain', raw, ['domain']);
+  if (given === undefined) return DEFAULTS.domain;
+  const identifier = attempt(scope, given.place, () => parseIdentifier(given.value));
+  if (identifier === undefined) return DEFAULTS.domain;
+  if (identifier.type === 'dns' && !identifier.value.startsWith('*.')) return identifier.value;
+  const what = identifier.type === 'ip' ? 'an address' : 'a wildcard';
+  scope.report(
+    given.place,
+    `${short(given.value)} is ${what}, not a domain`,
+    'give the domain here, and list it in the names of a certificate',
+  );
+  return DEFAULTS.domain;
+}
+
+function interpretEmail(scope: Scope, raw: string | undefined): string | undefined {
+  const given = sourced(scope, 'email', raw, ['email']);
+  if (given === undefined) return undefined;
+  if (!/^[^\s@]+@[^\s@]+$/.test(given.value) || given.value.length > 254) {
+    scope.report(given.place, `${JSON.stringify(short(given.value))} is no e-mail address`, 'write it like admin@example.org');
+  }
+  return given.value;
+}
+
+function interpretKeyGid(scope: Scope, raw: number | undefined): number {
+  const given = sourced(scope, 'keyGid', raw, ['keyGid']);
+  if (given === undefined) return DEFAULTS.keyGid;
+  if (given.value >= 0 && given.value <= LARGEST_GID) return given.value;
+  scope.report(given.place, `${given.value} is no group number`, `give one from 0 to ${LARGEST_GID}`);
+  return DEFAULTS.keyGid;
+}
+
+function interpretOnEvent(scope: Scope, exec: string | undefined): Config['onEvent'] {
+  if (exec === undefined) return undefined;
+  const path = readFilePath(scope, exec, ['onEvent', 'exec']);
+  // A bare name is looked for in PATH, as everywhere.
+  return { exec: exec.includes('/') ? path : exec };
+}
+
+function interpretConsumers(scope: Scope, raw: Shape['raw']['consumers'], servers: Servers): Record<string, ConsumerConfig> {
+  const consumers = Object.create(null) as Record<string, ConsumerConfig>;
+  consumers['admin'] = { endpoints: [httpsUrl(servers.admin.listen)] };
+  consumers['apache'] = { endpoints: [httpsUrl(servers.apache.https)] };
+  for (const [name, consumer] of Object.entries(raw ?? {})) {
+    const path = ['consumers', name];
+    if (!isName(scope, name, path) || consumer === undefined) continue;
+    const here = [...path, 'endpoints'];
+    const given = elements(consumer.endpoints, here);
+    if (given.length === 0 && !isFlawed(scope, path))
+      scope.report({ path: here }, 'there is no endpoint in it', 'list one like https://web:443');
+    for (const { value, path: at } of given) attempt(scope, { path: at }, () => parseEndpoint(value));
+    consumers[name] = { endpoints: [...new Set(given.map(({ value }) => value))] };
+  }
+  return consumers;
+}
+
+function warnOfUnused(scope: Scope, consumers: Shape['raw']['consumers'], certificates: Config['certificates']): void {
+  const used = new Set(certificates.flatMap((certificate) => certificate.consumers));
+  for (const name of Object.keys(consumers ?? {})) {
+    if (used.has(name) || OWN_CONSUMERS.includes(name)) continue;
+    scope.warn(`no certificate lists the consumer ${short(name)}: nothing watches whether it takes renewals`);
+  }
+}
+
+function httpsUrl(listen: string): string {
+  const { host, port } = parseListen(listen) ?? { host: 'localhost', port: 443 };
+  return `https://${formatListen({ host: reachableHost(host), port })}`;
+}
