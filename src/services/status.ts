@@ -11,7 +11,7 @@ export interface StatusSource {
   readonly service: string;
   readiness(): { readonly ready: boolean; readonly reasons: readonly string[] };
   /** Further fields of /status, JSON. */
-  details(): Readonly<Record<string, unknown>>;
+  details(): Readonly<Record<string, unknown>> | Promise<Readonly<Record<string, unknown>>>;
   metrics(): readonly Metric[];
 }
 
@@ -72,7 +72,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, source
     }
     case '/status': {
       const { ready, reasons } = source.readiness();
-      return json(response, 200, { service: source.service, version: version(), pid: process.pid, ready, reasons, ...source.details() });
+      return json(response, 200, { service: source.service, version: version(), pid: process.pid, ready, reasons, ...(await source.details()) });
     }
     case '/metrics': {
       const { prometheusText } = await import('./status-metrics.ts');

@@ -11,6 +11,8 @@ import type { CertificateService } from './service.ts';
 export interface CronOptions {
   /** Called after every pass, the first included, with what it found. */
   readonly onPass?: (report: PassReport) => void;
+  /** Called after every pass that could do nothing at all. */
+  readonly onTrouble?: (error: unknown) => void;
   /** Reads the configuration again; asked for at each SIGHUP. */
   readonly reload?: () => Promise<Config>;
   /** Hands over the function that asks for a reload. */
@@ -101,6 +103,7 @@ async function attempt(state: CronState, passOptions: PassOptions, options: Cron
     const line = describeError(error);
     if (state.trouble !== line && !service.signal.aborted) service.log.error({}, line);
     state.trouble = line;
+    options.onTrouble?.(error);
     return [];
   }
 }
