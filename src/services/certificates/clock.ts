@@ -1,17 +1,17 @@
-import { CLOCK_TOLERANCE, judgeClock } from '../../certificate/clock-evidence.ts';
+import { CLOCK_TOLERANCE, judgeClock, type ClockVerdict } from '../../certificate/clock-evidence.ts';
 import type { CertificateService } from './service.ts';
 
 const ALARM = 'clock-behind-since';
 
 /**
- * Judges the clock by the ledger and writes down what follows from it.
- * @returns whether nothing may be decided by the clock now
+ * Judges the clock by the ledger and writes down what follows from it. With `force` the operator vouches for it.
+ * @returns `behind` when nothing may be decided by the clock now
  */
-export function settleClock(service: CertificateService, options: { force?: boolean; dryRun?: boolean }): boolean {
+export function settleClock(service: CertificateService, options: { force?: boolean; dryRun?: boolean }): ClockVerdict {
   const { ledger, log } = service;
   const now = service.clock.now();
   const verdict = judgeClock(ledger.clockEvidence(now), now);
-  if (options.dryRun) return verdict === 'behind';
+  if (options.dryRun) return verdict;
   if (verdict === 'behind' && !options.force) {
     const detail =
       `the clock says ${new Date(now).toISOString()}, but later events are on record; nothing is issued until it is set right ` +
@@ -25,7 +25,7 @@ export function settleClock(service: CertificateService, options: { force?: bool
       service.notify({ kind: 'emergency', certificate: null, event });
     }
     log.error({ reason: 'clock-behind' }, detail);
-    return true;
+    return verdict;
   }
   if (verdict !== 'right') {
     ledger.together(() => {
@@ -39,7 +39,7 @@ export function settleClock(service: CertificateService, options: { force?: bool
     ledger.keepValue(ALARM, '');
     log.info({ reason: 'clock-right' }, 'the clock is right again');
   }
-  return false;
+  return verdict === 'behind' ? 'was-ahead' : verdict;
 }
 
 /** Whether the last judgement was that the clock is behind. */

@@ -55,7 +55,8 @@ export async function runCron(state: CronState, options: CronOptions = {}): Prom
     },
     onTrouble: (line) => state.service.log.warn({}, line),
   });
-  let nextFull = clock.now();
+  let last = clock.now();
+  let nextFull = last;
   let next = nextFull;
   let deliveries = Promise.resolve();
   while (!signal.aborted) {
@@ -65,8 +66,9 @@ export async function runCron(state: CronState, options: CronOptions = {}): Prom
       await reload(state, options);
       nextFull = now;
     }
-    // A clock set back must not leave the next full look in a far future.
-    nextFull = Math.min(nextFull, now + DAY);
+    // A clock set back leaves every planned time in a far future: look at everything anew.
+    if (now < last) nextFull = now;
+    last = now;
     if (now >= nextFull || now >= next || pending.size > 0) {
       const full = now >= nextFull;
       const names = full || now >= next ? undefined : new Set(pending);

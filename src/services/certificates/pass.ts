@@ -41,10 +41,11 @@ const WAIT_FOR_LOCK_MS = 30_000;
 export async function runPass(service: CertificateService, options: PassOptions = {}): Promise<PassReport> {
   const { ledger, config, paths } = service;
   const now = service.clock.now();
-  const terms: Terms = { now, force: options.force ?? false, clockBehind: settleClock(service, options) };
+  const verdict = settleClock(service, options);
+  const terms: Terms = { now, force: options.force ?? false, clockBehind: verdict === 'behind' };
   const wanted = config.certificates.filter(({ name }) => options.names?.has(name) ?? true);
   const due = wanted.filter((spec) => {
-    if (terms.force || options.readAll || terms.clockBehind) return true;
+    if (terms.force || options.readAll || verdict !== 'right') return true;
     return !stillHolds(ledger.outlook(spec.name), spec, currentLink(paths.certificates, spec.name), now);
   });
   const looks = await eachLimited(due, AT_ONCE, (spec) => look(service, spec, terms));

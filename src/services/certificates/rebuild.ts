@@ -1,4 +1,4 @@
-import type { Ledger } from '../../ledger/ledger.ts';
+import type { Event, Ledger } from '../../ledger/ledger.ts';
 import { listNames } from '../../publication/read.ts';
 import { survey } from './survey.ts';
 
@@ -7,7 +7,7 @@ import { survey } from './survey.ts';
  * to judge the clock; back-off and older history are gone. Outlooks follow with the next pass.
  */
 export async function rebuildLedger(ledger: Ledger, root: string): Promise<void> {
-  const events = [];
+  const events: Event[] = [];
   for (const name of listNames(root)) {
     const manifest = await survey(root, name).then(
       ({ generation }) => generation?.manifest,
@@ -21,7 +21,7 @@ export async function rebuildLedger(ledger: Ledger, root: string): Promise<void>
       reason: 'ledger-lost',
       detail: `generation ${manifest.generation} of ${manifest.issuer} was found published`,
       generation: manifest.generation,
-    } as const);
+    });
   }
   events.sort((a, b) => a.at - b.at);
   ledger.together(() => {

@@ -1,3 +1,4 @@
+import type { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -40,7 +41,7 @@ async function orphanedRoots(root: string, state: RootsState, now: number): Prom
   const known = new Set(parseCertificates(state.pem).map((certificate) => certificate.fingerprint256));
   const orphans = publishedRoots(root).filter((one) => !known.has(one.fingerprint256) && now < one.validToDate.getTime());
   if (orphans.length === 0) return '';
-  const leaves = [];
+  const leaves: (X509Certificate | undefined)[] = [];
   for (const name of listNames(root)) leaves.push((await survey(root, name)).generation?.bundle.leaf);
   return orphans
     .filter((one) => leaves.some((leaf) => leaf?.checkIssued(one) && leaf.verify(one.publicKey)))
@@ -48,7 +49,7 @@ async function orphanedRoots(root: string, state: RootsState, now: number): Prom
     .join('');
 }
 
-function publishedRoots(root: string): ReturnType<typeof parseCertificates> {
+function publishedRoots(root: string): X509Certificate[] {
   try {
     return parseCertificates(readFileSync(join(root, 'ca.pem'), 'utf8'));
   } catch {
