@@ -58,7 +58,10 @@ function isDamage(error: unknown): boolean {
 }
 
 function openFile(file: string): { ledger: Ledger; state: 'kept' | 'fresh' } {
-  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+  const directory = dirname(file);
+  // The directory above is shared with consumers; the mode is for the last part alone.
+  mkdirSync(dirname(directory), { recursive: true });
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
   const fresh = !existsSync(file);
   // SQLite would make it with the umask's mode; events name hosts and people's domains.
   if (fresh) closeSync(openSync(file, 'a', 0o600));

@@ -3,7 +3,7 @@ import { generationDirectory, type Manifest } from '../../certificate/generation
 import { renewalTime, type Decision } from '../../certificate/renewal.ts';
 import type { CertificateSpec } from '../../certificate/spec.ts';
 import { describeError, PodserveError } from '../../platform/errors.ts';
-import { adopt } from '../../publication/adopt.ts';
+import { adopt, findPlainFiles } from '../../publication/adopt.ts';
 import type { PublicationLock } from '../../publication/lock.ts';
 import { publish, restoreGeneration } from '../../publication/publish.ts';
 import { decideOn, failedLook, resultOf, type Terms } from './look.ts';
@@ -21,7 +21,7 @@ export async function act(service: CertificateService, lock: PublicationLock, sp
   let warnings: readonly string[] = [];
   try {
     found = await survey(lock.root, spec.name);
-    if (found.current.state !== 'published') {
+    if (await findPlainFiles(lock.root, spec.name)) {
       const adoption = await adopt(lock, spec.name, { now: terms.now, keyGid: service.config.keyGid, publisher: service.publisher });
       warnings = adoption.warnings;
       if (adoption.manifest !== undefined) {

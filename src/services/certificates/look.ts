@@ -28,7 +28,7 @@ export async function look(service: CertificateService, spec: CertificateSpec, t
   try {
     const found = await survey(root, spec.name);
     const decision = await decideOn(service, spec, found, terms);
-    const toAdopt = found.current.state !== 'published' && (await findPlainFiles(root, spec.name));
+    const toAdopt = await findPlainFiles(root, spec.name);
     const act = toAdopt || decision.action === 'issue' || decision.action === 'restore';
     return { spec, act, result: resultOf(spec, found, decision) };
   } catch (error) {
