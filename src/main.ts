@@ -100,10 +100,15 @@ for (const stream of [process.stdout, process.stderr]) {
   });
 }
 
-try {
-  process.exitCode = await run(process.argv.slice(2), processContext());
-} catch (error) {
-  process.stderr.write(`podserve: ${errorLines(error).join('\n  ')}\n`);
-  if (!(error instanceof PodserveError)) process.stderr.write(`${error instanceof Error ? error.stack : ''}\n`);
-  process.exitCode = error instanceof PodserveError ? error.exitCode : 1;
+/** No await at the top, so that it can be bundled as CommonJS, which starts sooner. */
+async function main(): Promise<void> {
+  try {
+    process.exitCode = await run(process.argv.slice(2), processContext());
+  } catch (error) {
+    process.stderr.write(`podserve: ${errorLines(error).join('\n  ')}\n`);
+    if (!(error instanceof PodserveError)) process.stderr.write(`${error instanceof Error ? error.stack : ''}\n`);
+    process.exitCode = error instanceof PodserveError ? error.exitCode : 1;
+  }
 }
+
+void main();
