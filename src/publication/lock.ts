@@ -173,6 +173,7 @@ function causeAndRemedy(file: string, code: number | undefined, cause: unknown):
       return [`user ${user} cannot open it`, 'run it as the owner of the publication'];
     case SQLITE_NOTADB:
       return ['something else was written into it', `remove ${file}: it holds nothing`];
+    case undefined:
     default:
       return [messageOf(cause), 'see whether the file system supports locks'];
   }

@@ -11,6 +11,8 @@ export interface PlainOptions {
   readonly now: number;
   /** Files where links belong are being adopted: leave them for now. */
   readonly leaveFiles: boolean;
+  /** What is in the certificate's directory. */
+  readonly entries: readonly string[];
 }
 
 /**
@@ -23,26 +25,33 @@ export interface PlainOptions {
 export function makePlainNames(root: string, name: string, options: PlainOptions): { changed: string[]; warnings: string[] } {
   const directory = certificateDirectory(root, name);
   const links = Object.fromEntries(FILES.map((file) => [file, plainTarget(file)]));
-  const sets = [{ directory, links }];
+  const sets: LinkSet[] = [{ directory, links, present: new Set(options.entries) }];
   // Linked last at the top is the way to the files: so nothing there is ever a link to nothing for long.
   if (name === DEFAULT_NAME) sets.push({ directory: root, links: { ...links, [CURRENT]: `${DEFAULT_NAME}/${CURRENT}` } });
   const changed: string[] = [];
   const warnings: string[] = [];
   for (const set of sets) {
-    const result = makeLinks(set.directory, set.links, root, options);
+    const result = makeLinks(set, root, options);
     if (result.changed) changed.push(set.directory);
     warnings.push(...result.warnings);
   }
   return { changed, warnings };
 }
 
-function makeLinks(
-  directory: string,
-  links: Readonly<Record<string, string>>,
-  root: string,
-  { now, leaveFiles }: PlainOptions,
-): { changed: boolean; warnings: string[] } {
-  const places = Object.entries(links).map(([file, target]) => ({ file, target, place: placeOf(join(directory, file), target, root) }));
+interface LinkSet {
+  readonly directory: string;
+  /** Link names to targets. */
+  readonly links: Readonly<Record<string, string>>;
+  /** The only names that are worth a look, where that is known. */
+  readonly present?: ReadonlySet<string>;
+}
+
+function makeLinks(set: LinkSet, root: string, { now, leaveFiles }: PlainOptions): { changed: boolean; warnings: string[] } {
+  const { directory, present } = set;
+  const places = Object.entries(set.links).map(([file, target]) => {
+    const place: Place = (present?.has(file) ?? true) ? placeOf(join(directory, file), target, root) : { is: 'missing' };
+    return { file, target, place };
+  });
   const outside = places.filter(({ place }) => place.is === 'outside');
   if (outside.length > 0) return { changed: false, warnings: [outsideWarning(directory, outside)] };
   const aside = asideName(directory, now);

@@ -92,7 +92,7 @@ async function attempt(root: string, request: PublishRequest, leaveFiles: boolea
   const generation = join(directory, generationDirectory(number));
   const staged = temporaryName(generation);
   const grouped = await stage(staged, bundle, manifest, keyGid);
-  const plain = makePlainNames(root, name, { now, leaveFiles });
+  const plain = makePlainNames(root, name, { now, leaveFiles, entries });
   const link = stageLink(directory, number);
   renameSync(staged, generation);
   // Names must be on the disk before something that is on the disk leads to them.

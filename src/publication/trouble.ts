@@ -65,6 +65,7 @@ function reasonOf(cause: unknown, path: string): string {
       return 'its links lead in a circle (ELOOP)';
     case 'EBUSY':
       return 'something is mounted there (EBUSY)';
+    case undefined:
     default:
       return `the system refused (${code})`;
   }
@@ -83,6 +84,7 @@ function readRemedy(code: string | undefined): string {
     case 'EIO':
     case 'ESTALE':
       return 'look after the disk or the mount it is on';
+    case undefined:
     default:
       return RENEW;
   }
@@ -103,6 +105,7 @@ function writeRemedy(code: string | undefined, path: string): string {
     case 'EMFILE':
     case 'ENFILE':
       return 'raise the limit of open files (ulimit -n)';
+    case undefined:
     default:
       return `see what is at ${path} and move it away`;
   }

@@ -1,0 +1,144 @@
+import { statSync, watch, type FSWatcher } from 'node:fs';
+import { join } from 'node:path';
+
+import { systemCode } from '../platform/errors.ts';
+import { CURRENT, certificateDirectory, currentLink, listNames } from './layout.ts';
+
+export interface WatchOptions {
+  /** Certificates to watch; they need not exist yet. `all`: whatever is there, new ones included. */
+  readonly names: readonly string[] | 'all';
+  /** How often everything is looked at without any event, ms: not every file system tells of changes. */
+  readonly pollMs: number;
+  /** Ends it: nothing is called afterwards, and nothing keeps the process alive. */
+  readonly signal: AbortSignal;
+  /** `..data` of this certificate leads elsewhere than before, or is gone. Not called for what is there at the start. */
+  onChange(name: string): void;
+  /** The publication cannot be watched as it should be. Called once for each new trouble. */
+  onTrouble(line: string): void;
+}
+
+/** A directory that is watched, until another one has its name. */
+interface Watched {
+  readonly watcher: FSWatcher;
+  readonly identity: string;
+}
+
+/**
+ * Tells of each new generation within milliseconds of its rename, by directory events and, where none come, by a poll
+ * of the links. Directories are watched, not links: a swapped link tells its own watchers nothing. Who must miss
+ * nothing starts watching first and reads then.
+ */
+export function watchPublication(root: string, options: WatchOptions): void {
+  const { signal, pollMs } = options;
+  if (signal.aborted) return;
+  const links = new Map<string, string | undefined>();
+  const watched = new Map<string, Watched>();
+  const dirty = new Set<string>();
+  let everything = false;
+  let flushing: NodeJS.Immediate | undefined;
+  let refused: string | undefined;
+  let told: string | undefined;
+
+  /** Many events of one turn become one look. */
+  function soon(name: string | undefined): void {
+    if (name === undefined) everything = true;
+    else dirty.add(name);
+    flushing ??= setImmediate(flush);
+  }
+
+  function flush(): void {
+    flushing = undefined;
+    if (everything) rewatch();
+    const names = everything ? [...links.keys()] : [...dirty];
+    everything = false;
+    dirty.clear();
+    names.forEach(look);
+  }
+
+  function look(name: string): void {
+    const link = currentLink(root, name);
+    if (link === links.get(name) || signal.aborted) return;
+    links.set(name, link);
+    options.onChange(name);
+  }
+
+  /** Sees to it that the directories that have the names now are watched, not others that had them before. */
+  function rewatch(): void {
+    refused = undefined;
+    keepWatched(root, (file) => soon(file !== null && links.has(file) ? file : undefined));
+    if (options.names === 'all') for (const name of listNames(root)) if (!links.has(name)) links.set(name, undefined);
+    for (const name of links.keys()) {
+      keepWatched(certificateDirectory(root, name), (file) => {
+        if (file === CURRENT) soon(name);
+        else if (file === name || file === null) soon(undefined);
+      });
+    }
+  }
+
+  function keepWatched(directory: string, onEvent: (file: string | null) => void): void {
+    const stat = statSync(directory, { throwIfNoEntry: false });
+    const identity = stat === undefined || stat.nlink === 0 ? undefined : `${stat.dev}:${stat.ino}`;
+    const before = watched.get(directory);
+    if (before !== undefined && before.identity === identity) return;
+    before?.watcher.close();
+    watched.delete(directory);
+    if (identity === undefined) return;
+    try {
+      const watcher = watch(directory, (_, file) => onEvent(file));
+      watcher.on('error', () => {
+        watcher.close();
+        if (watched.get(directory)?.watcher === watcher) watched.delete(directory);
+      });
+      watched.set(directory, { watcher, identity });
+    } catch (error) {
+      refused ??= systemCode(error) ?? 'unknown';
+    }
+  }
+
+  function poll(): void {
+    timer = setTimeout(poll, pollMs);
+    rewatch();
+    [...links.keys()].forEach(look);
+    const trouble = troubleOf();
+    if (trouble !== undefined && trouble !== told && !signal.aborted) options.onTrouble(trouble);
+    told = trouble;
+  }
+
+  function troubleOf(): string | undefined {
+    const stat = attempt(() => statSync(root));
+    if (typeof stat === 'string')
+      return `the publication ${root} cannot be watched (${stat}); see that it is mounted there and may be read`;
+    if (stat.nlink === 0)
+      return `the publication ${root} was deleted while it was mounted; start this container again to mount the new one`;
+    for (const [name, link] of links) {
+      if (link?.startsWith('!'))
+        return `${join(root, name, CURRENT)} cannot be read (${link.slice(1)}); see that it is a link and may be read`;
+    }
+    if (refused === undefined) return undefined;
+    return `the system gives no more watches (${refused}): changes are noticed every ${pollMs / 1000} s only; raise fs.inotify.max_user_watches and max_user_instances`;
+  }
+
+  if (options.names !== 'all') for (const name of options.names) links.set(name, currentLink(root, name));
+  else for (const name of listNames(root)) links.set(name, currentLink(root, name));
+  rewatch();
+  let timer = setTimeout(poll, pollMs);
+  signal.addEventListener(
+    'abort',
+    () => {
+      clearTimeout(timer);
+      clearImmediate(flushing);
+      for (const { watcher } of watched.values()) watcher.close();
+      watched.clear();
+    },
+    { once: true },
+  );
+}
+
+/** The result, or the error's code. */
+function attempt<T>(work: () => T): T | string {
+  try {
+    return work();
+  } catch (error) {
+    return systemCode(error) ?? 'unknown';
+  }
+}
