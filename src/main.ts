@@ -12,6 +12,7 @@ const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<{
   certificates: { summary: 'make, renew and publish the configured certificates', load: () => import('./cli/certificates.ts') },
   config: { summary: 'check or show the configuration as it is understood', load: () => import('./cli/config.ts') },
   probe: { summary: 'shake hands with endpoints and judge the certificates they serve', load: () => import('./cli/probe.ts') },
+  'wait-for-certs': { summary: 'wait until a complete, matching certificate is published', load: () => import('./cli/wait-for-certs.ts') },
 };
 
 const SHARED_OPTIONS = {
