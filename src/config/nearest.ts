@@ -1,10 +1,11 @@
 /** The candidate that was probably meant by a mistyped `word`, or undefined when none is close. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
-  const limit = Math.max(1, Math.floor(word.length / 3));
+  const written = word.slice(0, 64).toLowerCase();
+  const limit = Math.max(1, Math.floor(written.length / 3));
   let best: string | undefined;
   let shortest = limit + 1;
   for (const candidate of candidates) {
-    const distance = editDistance(word.slice(0, 64).toLowerCase(), candidate.toLowerCase());
+    const distance = editDistance(written, candidate.toLowerCase());
     if (distance < shortest) {
       best = candidate;
       shortest = distance;
