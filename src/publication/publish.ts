@@ -134,12 +134,12 @@ function prove({ name, bundle, origin, now, identifiers = [] }: PublishRequest):
   if (origin === 'issued' && bundle.leaf.validToDate.getTime() <= now) throw refused('it has expired already');
 }
 
-/** @returns whether it did not exist */
+/** Makes the directory, or gives one that readers could not enter its mode back. @returns whether it did not exist */
 function makeDirectory(directory: string): boolean {
-  if (lstatSync(directory, { throwIfNoEntry: false }) !== undefined) return false;
-  mkdirSync(directory, 0o755);
-  chmodSync(directory, 0o755);
-  return true;
+  const stat = lstatSync(directory, { throwIfNoEntry: false });
+  if (stat === undefined) mkdirSync(directory, 0o755);
+  if (stat === undefined || (stat.isDirectory() && (stat.mode & 0o7777) !== 0o755)) chmodSync(directory, 0o755);
+  return stat === undefined;
 }
 
 /** The link to a generation, under another name than `..data` until it is switched to. */
