@@ -61,6 +61,5 @@ function finish(verb: TrustTask['verb'], changed: readonly StoreKind[], context:
   if (changed.some((kind) => kind !== 'system')) context.out('Browsers that are running take the change when they are started again.');
   if (changed.length > 0 && verb === 'trust') context.out('podserve ca untrust takes it back.');
   const user = context.env['SUDO_USER'];
-  if (user !== undefined && user !== 'root')
-    context.out(`The browser stores of ${user} were not touched: run this without sudo for those.`);
+  if (user && user !== 'root') context.out(`The browser stores of ${user} were not touched: run this without sudo for those.`);
 }

@@ -202,6 +202,16 @@ describe('with a stolen root nobody can impersonate a bank', () => {
     }
   });
 
+  test('a public name as common name alone: refused by OpenSSL and GnuTLS, which look there', async () => {
+    const { publicKeyInfo } = await newKeyPair('ecdsa-p256');
+    const subject = distinguishedName({ commonName: 'www.bank.example' });
+    const extensions = [SERVER_AUTH_ONLY, END_ENTITY, authorityKeyIdentifier(stolen.keyIdentifier)];
+    const fields = { issuer: stolen.name, subject, ...leafValidity(NOW, DAY), publicKeyInfo, extensions };
+    const file = pemFile(directory, 'common-name', certificatePem(signCertificate(fields, stolen.signer)));
+    assert.match(await opensslStrict(rootFile, file), /permitted subtree violation/);
+    assert.match(await gnutls(rootFile, file), /violates the signer's constraints/);
+  });
+
   test('a CA below the root is refused, so its leaves are', async () => {
     const { privateKey, publicKeyInfo } = await newKeyPair('ecdsa-p256');
     const identifier = keyIdentifier(publicKeyInfo);

@@ -20,10 +20,10 @@ const PRIVATE_NETWORKS: readonly Network[] = [
  */
 export function constraintsFor(identifiers: readonly Identifier[]): NameConstraints {
   const names = new Set(['localhost', ...identifiers.filter(({ type }) => type === 'dns').map(baseName)]);
-  const addresses = identifiers.filter(({ type, value }) => type === 'ip' && !inNetworks(PRIVATE_NETWORKS, value));
+  const addresses = new Set(identifiers.filter(({ type }) => type === 'ip').map(({ value }) => value));
   return {
     domains: new Set([...names].filter((name) => !coveredBy(names, parentOf(name)))),
-    networks: [...PRIVATE_NETWORKS, ...addresses.map(({ value }) => network(value))],
+    networks: [...PRIVATE_NETWORKS, ...[...addresses].filter((address) => !inNetworks(PRIVATE_NETWORKS, address)).map(network)],
   };
 }
 

@@ -66,6 +66,13 @@ describe('what a root for the configured names may sign', () => {
   });
 });
 
+test('an address that is configured twice stands there once', () => {
+  const { networks } = of('203.0.113.7', '203.0.113.7', '10.0.0.1');
+  assert.equal(networks.length, of().networks.length + 1);
+  const one = parseIdentifiers(['203.0.113.7']);
+  assert.equal(constraintsFor([...one, ...one]).networks.length, networks.length);
+});
+
 test('a root replaces another where it permits everything that the other permits', () => {
   assert.ok(includes(of('example.org'), of('www.example.org')));
   assert.ok(includes(of('a.example', 'b.example', '203.0.113.7'), of('a.example')));
