@@ -8,10 +8,13 @@ import { version } from './platform/version.ts';
 /** Summary here and module behind a function, so that `--help` loads no command and a command loads only itself. */
 const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<{ command: Command }> }>> = {
   apache: { summary: 'run Apache httpd on the published certificates', load: () => import('./cli/apache.ts') },
+  backup: { summary: 'put authority, certificates and configuration into one archive', load: () => import('./cli/backup.ts') },
   ca: { summary: 'show, export and trust the root of the built-in CA', load: () => import('./cli/ca.ts') },
   certificates: { summary: 'make, renew and publish the configured certificates', load: () => import('./cli/certificates.ts') },
   config: { summary: 'check or show the configuration as it is understood', load: () => import('./cli/config.ts') },
+  import: { summary: 'take over the certificates of an existing certbot', load: () => import('./cli/import.ts') },
   probe: { summary: 'shake hands with endpoints and judge the certificates they serve', load: () => import('./cli/probe.ts') },
+  restore: { summary: 'put the contents of a backup in place', load: () => import('./cli/restore.ts') },
   'wait-for-certs': { summary: 'wait until a complete, matching certificate is published', load: () => import('./cli/wait-for-certs.ts') },
 };
 

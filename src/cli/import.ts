@@ -1,0 +1,73 @@
+import { resolve } from 'node:path';
+
+import { loadConfig } from '../config/load.ts';
+import { PodserveError } from '../platform/errors.ts';
+import { publisherOf } from '../services/certificates/open.ts';
+import { importCertbot, type Imported } from '../services/import/import.ts';
+import { flag, type Arguments, type Command, type Context } from './command.ts';
+import { pathsOf, sourceOf } from './settings.ts';
+
+export const command: Command = {
+  summary: 'take over the certificates of an existing certbot',
+  help: `usage: podserve import certbot DIR [--dry-run] [--force] [--json]
+
+Publishes every lineage of DIR (such as /etc/letsencrypt) and changes nothing in DIR. A lineage that covers all names
+of a configured certificate becomes that certificate; any other gets a name made from its own, and a line for
+podserve.yaml is printed, without which nobody renews it. Doing it again does nothing.
+
+  --dry-run    say what would be done
+  --force      replace what is published even where it lives longer
+  --state DIR  the state directory (default: ./data)
+  --json       print the result as JSON
+
+Exit codes: 0 done, 1 a lineage is broken or could not be published, 2 wrong usage or configuration.
+
+  podserve import certbot /etc/letsencrypt --dry-run`,
+  options: { 'dry-run': { type: 'boolean' }, force: { type: 'boolean' } },
+  positionals: true,
+  run,
+};
+
+async function run(args: Arguments, context: Context): Promise<number> {
+  const [source, directory, ...more] = args.positionals;
+  if (source !== 'certbot' || directory === undefined || more.length > 0) {
+    throw new PodserveError('USAGE', 'it was not understood what to import', { remedy: 'write podserve import certbot DIR' });
+  }
+  const results = await importCertbot({
+    directory: resolve(context.cwd, directory),
+    config: await loadConfig(sourceOf(args, context)),
+    paths: pathsOf(args, context),
+    publisher: publisherOf('import certbot', context.env),
+    now: context.clock.now(),
+    force: flag(args, 'force'),
+    dryRun: flag(args, 'dry-run'),
+    signal: context.signal,
+  });
+  const failed = results.some(({ outcome }) => outcome === 'failed');
+  const lines = yamlLines(results);
+  if (flag(args, 'json')) context.out(JSON.stringify({ lineages: results, podserveYaml: lines }, null, 2));
+  else report(results, lines, context);
+  return failed ? 1 : 0;
+}
+
+function report(results: readonly Imported[], lines: readonly string[], context: Context): void {
+  for (const result of results) {
+    const place = result.certificate === undefined ? '' : ` -> certificate ${result.certificate}`;
+    const facts = result.notAfter === undefined ? '' : ` (${result.names.join(', ')}; to ${result.notAfter})`;
+    const line = `${result.lineage}${place}: ${result.outcome}: ${result.detail}${facts}`;
+    if (result.outcome === 'failed') context.err(`podserve import: ${line}`);
+    else context.out(line);
+    for (const warning of result.warnings) context.err(`podserve import: ${result.lineage}: ${warning}`);
+  }
+  if (lines.length === 0) return;
+  context.out('');
+  context.out('Nobody renews what is not configured. Add this to podserve.yaml:');
+  for (const line of ['certificates:', ...lines]) context.out(line);
+}
+
+/** What podserve.yaml lacks for the imported certificates. */
+function yamlLines(results: readonly Imported[]): string[] {
+  return results
+    .filter(({ certificate, configured, outcome }) => certificate !== undefined && !configured && outcome !== 'failed')
+    .map(({ certificate, names }) => `  - { name: ${certificate}, names: [${names.map((name) => JSON.stringify(name)).join(', ')}] }`);
+}

@@ -1,0 +1,80 @@
+import { lstatSync, readdirSync, readlinkSync, type Stats } from 'node:fs';
+import { join } from 'node:path';
+
+import { systemCode } from '../../platform/errors.ts';
+import { isTemporary } from '../../platform/files.ts';
+import { LEDGER_FILE, PARTS } from './format.ts';
+import { leadsOut } from './inside.ts';
+
+/** One entry of an archive, before its content is read. */
+export interface ArchiveEntry {
+  /** In the archive. */
+  readonly path: string;
+  readonly type: 'File' | 'Directory' | 'SymbolicLink';
+  /** Where the content of a file is. */
+  readonly source: string;
+  readonly linkpath: string | undefined;
+  readonly mode: number;
+  readonly gid: number;
+  /** Bytes; 0 but for files. */
+  readonly size: number;
+  readonly mtime: Date;
+}
+
+/** Locks and names of their holders belong to processes, not to the state; of the ledger a copy is taken. */
+const NOT_STATE = new Set([
+  'certificates/.lock',
+  'certificates/.lock.holder',
+  'authority/resident.lock',
+  'authority/resident.json',
+  'authority/resident.json.new',
+  LEDGER_FILE,
+  `${LEDGER_FILE}-wal`,
+  `${LEDGER_FILE}-shm`,
+]);
+
+/** What a backup of a state directory holds, directories before what is in them, and what it leaves out. */
+export function contentsOf(state: string): { entries: ArchiveEntry[]; warnings: string[] } {
+  const entries: ArchiveEntry[] = [];
+  const warnings: string[] = [];
+  const walk = (path: string): void => {
+    const source = join(state, path);
+    const stat = lstatSync(source);
+    if (stat.isDirectory()) {
+      entries.push(entryOf(path, 'Directory', source, stat));
+      for (const name of readdirSync(source).sort()) {
+        if (!isTemporary(name) && !NOT_STATE.has(`${path}/${name}`)) walk(`${path}/${name}`);
+      }
+    } else if (stat.isFile()) {
+      entries.push(entryOf(path, 'File', source, stat));
+    } else if (stat.isSymbolicLink()) {
+      const linkpath = readlinkSync(source);
+      if (leadsOut(path, linkpath)) warnings.push(`${source} leads out of the state directory to ${linkpath}: it is not in the backup`);
+      else entries.push({ ...entryOf(path, 'SymbolicLink', source, stat), linkpath });
+    } else {
+      warnings.push(`${source} is no file, directory or link: it is not in the backup`);
+    }
+  };
+  for (const part of PARTS) if (isThere(join(state, part))) walk(part);
+  return { entries, warnings };
+}
+
+/** An entry for one file under another name. */
+export function fileEntry(path: string, source: string): ArchiveEntry {
+  return entryOf(path, 'File', source, lstatSync(source));
+}
+
+function entryOf(path: string, type: ArchiveEntry['type'], source: string, stat: Stats): ArchiveEntry {
+  const { mode, gid, mtime } = stat;
+  return { path, type, source, linkpath: undefined, mode: mode & 0o777, gid, size: type === 'File' ? stat.size : 0, mtime };
+}
+
+function isThere(path: string): boolean {
+  try {
+    lstatSync(path);
+    return true;
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return false;
+    throw error;
+  }
+}
