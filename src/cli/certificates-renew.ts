@@ -20,12 +20,13 @@ export async function renew(mode: 'init' | 'renew', args: Arguments, context: Co
       return 0;
     }
   }
-  const [{ loadConfig, configDigest }, { openCertificateService, publisherOf }, { runPass }, { rememberDigest }] = await Promise.all([
-    import('../config/load.ts'),
-    import('../services/certificates/open.ts'),
-    import('../services/certificates/pass.ts'),
-    import('../services/certificates/nothing-due.ts'),
-  ]);
+  const [{ loadConfig, configDigest }, { openCertificateService, publisherOf }, { runPass }, { rememberDigest, READ_ALL_UP_TO }] =
+    await Promise.all([
+      import('../config/load.ts'),
+      import('../services/certificates/open.ts'),
+      import('../services/certificates/pass.ts'),
+      import('../services/certificates/nothing-due.ts'),
+    ]);
   // Taken first, so that it never vouches for a newer file than the one that was interpreted.
   const digest = await configDigest(sourceOf(args, context));
   const config = await loadConfig(sourceOf(args, context));
@@ -42,7 +43,11 @@ export async function renew(mode: 'init' | 'renew', args: Arguments, context: Co
     ...(hook === undefined ? {} : { notify: hook.notify }),
   });
   for (const warning of opened.warnings) context.err(`warning: ${warning}`);
-  const pass = await runPass(opened.service, { ...ask, readAll: mode === 'init', ...(names === undefined ? {} : { names }) });
+  const pass = await runPass(opened.service, {
+    ...ask,
+    readAll: mode === 'init' || (names?.size ?? config.certificates.length) <= READ_ALL_UP_TO,
+    ...(names === undefined ? {} : { names }),
+  });
   for (const warning of pass.warnings) context.err(`warning: ${warning}`);
   if (!ask.dryRun && names === undefined) rememberDigest(opened.service.ledger, digest);
   report(args, context, { ...pass, nextLook: opened.service.ledger.nextLook(), root: paths.certificates });
@@ -89,7 +94,7 @@ function describe({ spec, outcome, decision, manifest, error }: Result, now: num
     case 'waiting':
       return `${name}: waiting until ${minute(decision.nextLook)}: ${decision.reason}: ${decision.detail}`;
     case 'kept':
-      return `${name}: kept until ${minute(decision.nextLook)}: ${decision.reason}: ${decision.detail}`;
+      return `${name}: kept until ${minute(decision.nextLook)}: ${decision.reason}${decision.reason === 'not-due' ? '' : `: ${decision.detail}`}`;
   }
 }
 

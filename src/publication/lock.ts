@@ -78,7 +78,8 @@ function tryLock(Database: typeof DatabaseSync, file: string): DatabaseSync | un
   let database: DatabaseSync | undefined;
   try {
     database = new Database(file, { timeout: 0 });
-    database.exec('BEGIN EXCLUSIVE');
+    // Beginning touches the first page of an empty database; its journal must not need room on a full disk.
+    database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
     return database;
   } catch (error) {
     database?.close();

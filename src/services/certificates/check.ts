@@ -36,7 +36,7 @@ export async function checkCertificate(root: string, spec: CertificateSpec, now:
 
 function judge(spec: CertificateSpec, current: Current, now: number): Pick<Finding, 'state' | 'why'> | undefined {
   if (current.state === 'absent') return { state: 'missing', why: 'nothing is published; podserve certificates --mode init makes it' };
-  if (current.state === 'damaged') return { state: 'corrupt', why: current.why };
+  if (current.state === 'damaged') return { state: 'corrupt', why: `${current.why}; podserve certificates --mode renew replaces it` };
   if (now >= current.notAfter)
     return { state: 'expired', why: 'it has expired; podserve certificates --mode renew says why it was not renewed' };
   if (now < current.notBefore) return { state: 'from-the-future', why: 'it is not valid yet; is the clock right?' };

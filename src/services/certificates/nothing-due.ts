@@ -6,6 +6,13 @@ import { currentLink } from '../../publication/read.ts';
 const DIGEST = 'config-digest';
 
 /**
+ * Up to so many certificates a pass reads them all, which costs a few milliseconds and finds also what was changed
+ * behind an unchanged link. With more, the ledger is the index, and `check` and the resident service's daily look
+ * read everything.
+ */
+export const READ_ALL_UP_TO = 100;
+
+/**
  * The quick answer to "is anything due?": from the ledger and one readlink per certificate, without reading the
  * configuration when it is byte for byte the one that the ledger was last judged by.
  * @returns undefined when a real pass is needed
@@ -23,6 +30,7 @@ export async function nothingDue(
   const nextLook = open.nextLook();
   if (nextLook === undefined || nextLook <= now) return undefined;
   const links = open.links();
+  if (links.length <= READ_ALL_UP_TO) return undefined;
   const unchanged = links.every(({ certificate, link }) => (currentLink(paths.certificates, certificate) ?? null) === link);
   return unchanged ? { certificates: links.length, nextLook } : undefined;
 }

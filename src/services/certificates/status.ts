@@ -115,8 +115,14 @@ export async function serviceStatus(source: StatusSource, options: StatusOptions
     certificates,
     omitted: config.certificates.length - chosen.length,
     roots,
-    events: (ledger?.events({ limit: options.events ?? EVENTS }) ?? []).map((event) => ({ ...event, at: iso(event.at) })),
+    events: eventsStatus(ledger, options.events ?? EVENTS),
   };
+}
+
+/** Without the daily look, which tells nobody anything. */
+function eventsStatus(ledger: Ledger | undefined, limit: number): EventStatus[] {
+  const events = (ledger?.events({ limit: 2 * limit }) ?? []).filter(({ kind }) => kind !== 'checked');
+  return events.slice(0, limit).map((event) => ({ ...event, at: iso(event.at) }));
 }
 
 async function certificateStatus(source: StatusSource, spec: CertificateSpec, now: number): Promise<CertificateStatus> {

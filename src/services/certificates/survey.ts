@@ -1,7 +1,7 @@
 import { identifiersOf, keyTypeOf } from '../../certificate/bundle.ts';
 import { generationDirectory } from '../../certificate/generation.ts';
 import type { Current, Kept, Published } from '../../certificate/renewal.ts';
-import { PodserveError, describeError, systemCode } from '../../platform/errors.ts';
+import { PodserveError, systemCode } from '../../platform/errors.ts';
 import { currentLink, keptGenerations, readCurrent, readGeneration, type Generation } from '../../publication/read.ts';
 import { join } from 'node:path';
 
@@ -30,7 +30,11 @@ export async function survey(root: string, name: string): Promise<Survey> {
     if (!(error instanceof PodserveError) || error.code === 'PUBLICATION_NEWER') throw error;
     const code = systemCode(error.cause);
     if (code !== undefined && NOT_MENDED_BY_ISSUING.has(code)) throw error;
-    return { link, current: { state: 'damaged', why: describeError(error) }, generation: undefined };
+    return {
+      link,
+      current: { state: 'damaged', why: [error.where, error.why].filter(Boolean).join(': ') || error.message },
+      generation: undefined,
+    };
   }
 }
 
