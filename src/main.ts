@@ -12,9 +12,13 @@ const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<{
   ca: { summary: 'show, export and trust the root of the built-in CA', load: () => import('./cli/ca.ts') },
   certificates: { summary: 'make, renew and publish the configured certificates', load: () => import('./cli/certificates.ts') },
   config: { summary: 'check or show the configuration as it is understood', load: () => import('./cli/config.ts') },
+  down: { summary: 'end what runs in a state directory', load: () => import('./cli/down.ts') },
   import: { summary: 'take over the certificates of an existing certbot', load: () => import('./cli/import.ts') },
+  logs: { summary: 'show the log of podserve up', load: () => import('./cli/logs.ts') },
   probe: { summary: 'shake hands with endpoints and judge the certificates they serve', load: () => import('./cli/probe.ts') },
   restore: { summary: 'put the contents of a backup in place', load: () => import('./cli/restore.ts') },
+  status: { summary: 'say how certificates, roots and endpoints stand', load: () => import('./cli/status.ts') },
+  up: { summary: 'run the certificate service and the status page here, until Ctrl-C', load: () => import('./cli/up.ts') },
   'wait-for-certs': { summary: 'wait until a complete, matching certificate is published', load: () => import('./cli/wait-for-certs.ts') },
 };
 

@@ -27,6 +27,7 @@ export const ERROR_CODES = {
   IMPORT_FAILED: 'certificates could not be imported',
   BACKUP_FAILED: 'a backup could not be written',
   RESTORE_FAILED: 'a backup could not be restored',
+  STATE_UNREADABLE: 'the state directory cannot be read',
   STATE_UNWRITABLE: 'the state directory cannot be written',
   NOT_RUNNING: 'nothing is running here',
   ALREADY_RUNNING: 'it is running already',

@@ -1,55 +1,122 @@
-import { readFile } from 'node:fs/promises';
-import { isIP } from 'node:net';
+import { readFile, rmdir } from 'node:fs/promises';
+import { join } from 'node:path';
 
-import { fullchainPem, parseBundle } from '../../certificate/bundle.ts';
+import { getRequestListener } from '@hono/node-server';
+
+import { parseIdentifier, type Identifier } from '../../certificate/identifier.ts';
 import type { Config } from '../../config/config.ts';
-import { parseEndpoint } from '../../delivery/endpoint.ts';
-import { PodserveError, messageOf } from '../../platform/errors.ts';
-import type { HeldCertificates, ServedAt, TlsService, WantedCertificate } from '../service.ts';
-import type { SecureListener } from './listener.ts';
+import { formatListen, reachableHost } from '../../config/listen.ts';
+import type { StatePaths } from '../../config/state.ts';
+import type { Clock } from '../../platform/clock.ts';
+import type { Log } from '../../platform/log.ts';
+import type { Place } from '../../platform/ports.ts';
+import type { ServiceStatus } from '../certificates/status.ts';
+import { startConsumer } from '../consumer.ts';
+import { consumerStatus } from '../consumer/status.ts';
+import { placeOf } from '../place.ts';
+import { claimRuntimeDirectory } from '../runtime-directory.ts';
+import { serveStatus } from '../status.ts';
+import { statusPage } from './app.ts';
+import { adminService } from './consumer.ts';
+import { listenSecurely } from './listener.ts';
+import type { About } from './page.ts';
+
+export interface AdminOptions {
+  /** The configuration as it is now. */
+  config(): Config;
+  readonly paths: StatePaths;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** For the checked copy of the certificate, in order of preference. */
+  readonly runtimeDirectories: readonly string[];
+  /** How the certificates stand, at most `limit` of them. */
+  status(limit: number): Promise<ServiceStatus>;
+  readonly about: About;
+}
+
+/** The HTTPS status page while it runs. */
+export interface Admin extends AsyncDisposable {
+  /** `https://localhost:8443` */
+  readonly url: string;
+  /** URL of the plain status port. */
+  readonly statusUrl: string;
+  /** What keeps the page from serving the published certificate; undefined when it was seen served. */
+  hinder(): string | undefined;
+  /** Something that the page shows may have changed. */
+  changed(): void;
+  /** The configuration changed, or the publication began to exist. */
+  reconfigured(): void;
+}
 
 /**
- * The status page as a consumer of its certificate (service.ts): it takes new ones in its own process, so there is
- * no daemon to reload. `config` gives the configuration as it is now.
+ * Serves the status page with the published certificate, and takes each new one as every consumer does: checked,
+ * copied, seen on its own port, the former one put back where that fails.
+ * @throws PodserveError PORT_TAKEN, PORT_DENIED before anything else is done
  */
-export function adminService(config: () => Config, listener: SecureListener, port: number): TlsService {
-  return {
-    name: 'admin',
-    wanted: () => wantedBy(config()),
-    async apply(held) {
-      const certificate = held.get(config().admin.certificate);
-      if (certificate === undefined) return;
-      const pem = await readFile(certificate.file, 'utf8');
-      const bundle = parseBundle(pem, pem);
-      try {
-        listener.setSecureContext({ key: bundle.privateKeyPem, cert: fullchainPem(bundle) });
-      } catch (cause) {
-        throw new PodserveError('DAEMON_FAILED', 'the status page cannot take its certificate', {
-          where: certificate.file,
-          why: messageOf(cause),
-        });
-      }
+export async function startAdmin(options: AdminOptions): Promise<Admin> {
+  const { paths, clock, log } = options;
+  const lifetime = new AbortController();
+  const place = placeOf(options.config().admin.listen, 'admin.listen');
+  const statusPlace = placeOf(options.config().admin.status, 'admin.status');
+  await using starting = new AsyncDisposableStack();
+  const { app, feed } = statusPage(
+    {
+      status: (limit) => options.status(limit),
+      roots: () => rootsPem(paths),
+      about: () => options.about,
+      hosts: () => hostsOf(options.config(), place),
     },
-    servedAt: (held) => servedAt(held, config(), listener, port),
-    daemons: () => [],
+    clock,
+    lifetime.signal,
+  );
+  const handler = getRequestListener(app.fetch, { overrideGlobalObjects: false });
+  const listener = starting.use(await listenSecurely(place, handler));
+  const runtime = await claimRuntimeDirectory(options.runtimeDirectories, []);
+  starting.defer(() => rmdir(runtime.path).catch(() => undefined));
+  starting.use(runtime);
+  const consumer = starting.use(
+    startConsumer({
+      service: adminService(() => options.config(), listener, place.port),
+      root: paths.certificates,
+      holdDirectory: runtime.path,
+      clock,
+      log: log.child({ consumer: 'admin' }),
+    }),
+  );
+  const status = starting.use(await serveStatus(statusPlace, consumerStatus('admin', consumer), log));
+  await consumer.started;
+  const resources = starting.move();
+  return {
+    url: urlOf(options.config(), place),
+    statusUrl: status.url,
+    hinder: () => consumer.report().reasons[0],
+    changed: () => feed.poke(),
+    reconfigured: () => consumer.reconfigured(),
+    async [Symbol.asyncDispose]() {
+      lifetime.abort();
+      await resources.disposeAsync();
+    },
   };
 }
 
-function wantedBy({ admin, certificates }: Config): readonly WantedCertificate[] {
-  return certificates.filter(({ name }) => name === admin.certificate).map(({ name, identifiers }) => ({ name, identifiers }));
+async function rootsPem({ certificates }: StatePaths): Promise<string | undefined> {
+  try {
+    return await readFile(join(certificates, 'ca.pem'), 'utf8');
+  } catch {
+    return undefined;
+  }
 }
 
-/** Every certificate of the page is served at every address, whatever name is asked for: one handshake each is proof. */
-function servedAt(held: HeldCertificates, { admin }: Config, { addresses }: SecureListener, port: number): ServedAt[] {
-  if (!held.has(admin.certificate)) return [];
-  return addresses.map((address) => {
-    const endpoint = parseEndpoint(`https://${reachable(address)}:${port}`);
-    return { endpoint, servername: undefined, certificate: admin.certificate };
-  });
+function hostsOf({ admin, certificates, domain }: Config, place: Place): Identifier[] {
+  const own = certificates.find(({ name }) => name === admin.certificate)?.identifiers ?? [];
+  return [...own, parseIdentifier(domain), parseIdentifier(reachableHost(place.host))];
 }
 
-/** An address to connect to, for one to listen on; IPv6 in brackets. */
-function reachable(address: string): string {
-  const host = address === '::' ? '::1' : address === '0.0.0.0' ? '127.0.0.1' : address;
-  return isIP(host) === 6 ? `[${host}]` : host;
+/** A name that the certificate speaks for, where the page listens on every address. */
+function urlOf({ admin, certificates }: Config, place: Place): string {
+  const own = certificates.find(({ name }) => name === admin.certificate)?.identifiers ?? [];
+  const named = own.find(({ type, value }) => type === 'dns' && !value.startsWith('*.'))?.value;
+  const everywhere = reachableHost(place.host) !== place.host;
+  const host = everywhere ? (named ?? 'localhost') : place.host;
+  return `https://${formatListen({ host, port: place.port })}`.replace(/:443$/, '');
 }

@@ -73,7 +73,9 @@ function details({ name, deliveries }: CertificateStatus, published: NonNullable
     <dl class="facts">
       <div class="whole">
         <dt>Served at</dt>
-        <dd>${deliveries.length === 0 ? 'No endpoint was asked yet.' : deliveryList(deliveries, published.generation)}</dd>
+        <dd>
+          ${deliveries.length === 0 ? 'No endpoint of a configured consumer was asked yet.' : deliveryList(deliveries, published.generation)}
+        </dd>
       </div>
       ${fact('Key', published.keyType)} ${fact('Valid from', minute(Date.parse(published.notBefore)))}
       <div class="whole">

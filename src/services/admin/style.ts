@@ -85,7 +85,9 @@ footer { color: var(--soft); font-size: .85rem; padding: 1.25rem 0 2.5rem; }
   header .host { display: none; }
   thead { display: none; }
   tr { display: block; border-top: 1px solid var(--line); padding: .5rem 0; }
+  tr:first-child { border-top: 0; }
   td { display: block; border: 0; padding: 0; }
+  .facts { grid-template-columns: 1fr 1fr; }
 }
 @media print { .card { box-shadow: none; break-inside: avoid; } #live, .button { display: none; } }
 `;

@@ -1,0 +1,110 @@
+import { existsSync, statSync } from 'node:fs';
+import { open, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { PodserveError, messageOf, systemCode } from '../platform/errors.ts';
+import { LOG_NAME } from '../platform/log-file.ts';
+import { flag, text, type Arguments, type Command, type Context } from './command.ts';
+import { pathsOf } from './settings.ts';
+
+export const command: Command = {
+  summary: 'show the log of podserve up',
+  help: `usage: podserve logs [options]
+
+  -n, --lines N  the last N lines, default 50
+  -f, --follow   stay and show what is added, until Ctrl-C
+  --state DIR    the state directory, default ./data
+  --json         the lines as they are written: JSON
+
+A service in a container logs to its standard error instead: podman logs shows that.`,
+  options: { lines: { type: 'string', short: 'n' }, follow: { type: 'boolean', short: 'f' } },
+  positionals: false,
+  run,
+};
+
+const DEFAULT_LINES = '50';
+const LOOK_EVERY_MS = 250;
+
+async function run(args: Arguments, context: Context): Promise<number> {
+  const count = readCount(text(args, 'lines') ?? DEFAULT_LINES);
+  const file = join(pathsOf(args, context).state, 'logs', LOG_NAME);
+  const show = await printer(args, context);
+  if (!existsSync(file) && !flag(args, 'follow')) {
+    throw new PodserveError('NOT_RUNNING', 'there is no log here', {
+      where: file,
+      remedy: 'podserve up writes it; --state DIR says where it is when it is elsewhere',
+    });
+  }
+  const current = await read(file);
+  const lines = linesOf(current);
+  const older = lines.length < count ? linesOf(await read(`${file}.1`)) : [];
+  for (const line of count === 0 ? [] : [...older, ...lines].slice(-count)) show(line);
+  if (flag(args, 'follow')) await follow(file, current, show, context);
+  return 0;
+}
+
+/** Looks again and again: works on every file system, and a file that was exchanged is seen by its inode. */
+async function follow(file: string, shown: Buffer, show: (line: string) => void, { clock, signal }: Context): Promise<void> {
+  let position = shown.lastIndexOf('\n') + 1;
+  let inode = inodeOf(file);
+  while (!signal.aborted) {
+    await clock.sleep(LOOK_EVERY_MS, signal);
+    const now = inodeOf(file);
+    if (now === undefined) continue;
+    if (inode !== undefined && now !== inode) {
+      // What was added to the former file between two looks is in its predecessor now.
+      for (const line of linesOf((await read(`${file}.1`)).subarray(position))) show(line);
+      position = 0;
+    }
+    inode = now;
+    const added = await readFrom(file, position);
+    const whole = added.subarray(0, added.lastIndexOf('\n') + 1);
+    for (const line of linesOf(whole)) show(line);
+    position += whole.length;
+  }
+}
+
+async function printer(args: Arguments, context: Context): Promise<(line: string) => void> {
+  if (flag(args, 'json')) return (line) => context.out(line);
+  const { lineFormatter } = await import('../platform/open-log.ts');
+  const format = await lineFormatter(context.interactive);
+  return (line) => context.out(format(line));
+}
+
+async function read(file: string): Promise<Buffer> {
+  try {
+    return await readFile(file);
+  } catch (cause) {
+    if (systemCode(cause) === 'ENOENT') return Buffer.alloc(0);
+    throw new PodserveError('STATE_UNREADABLE', 'the log cannot be read', {
+      where: file,
+      why: messageOf(cause),
+      remedy: 'run as the user that started podserve up',
+      cause,
+    });
+  }
+}
+
+async function readFrom(file: string, position: number): Promise<Buffer> {
+  await using handle = await open(file);
+  const { size } = await handle.stat();
+  if (size <= position) return Buffer.alloc(0);
+  const { buffer, bytesRead } = await handle.read(Buffer.alloc(size - position), 0, size - position, position);
+  return buffer.subarray(0, bytesRead);
+}
+
+function inodeOf(file: string): bigint | undefined {
+  return statSync(file, { bigint: true, throwIfNoEntry: false })?.ino;
+}
+
+function linesOf(bytes: Buffer): string[] {
+  return bytes
+    .toString()
+    .split('\n')
+    .filter((line) => line !== '');
+}
+
+function readCount(given: string): number {
+  if (/^\d{1,9}$/.test(given)) return Number(given);
+  throw new PodserveError('USAGE', `${JSON.stringify(given)} is no number of lines`, { where: '--lines', remedy: 'give one like 50' });
+}

@@ -1,0 +1,110 @@
+import type { Config } from '../config/config.ts';
+import { loadConfig } from '../config/load.ts';
+import { peekLedger } from '../ledger/open.ts';
+import { SECOND } from '../platform/clock.ts';
+import { askStatus, type StatusAnswer } from '../services/ask-status.ts';
+import { serviceStatus, type ServiceStatus } from '../services/certificates/status.ts';
+import { endpointsStatus, type EndpointStatus } from '../services/endpoint-status.ts';
+import { findInstance, type Found, type Instance } from '../services/instance.ts';
+import { withConsumer } from '../services/own-consumers.ts';
+import { asTyped } from './as-typed.ts';
+import { flag, type Arguments, type Context } from './command.ts';
+import { pathsOf, sourceOf } from './settings.ts';
+import { statusLines } from './status-words.ts';
+
+/** Everything that `podserve status` tells. */
+export interface Standing {
+  readonly status: ServiceStatus;
+  readonly found: Found;
+  readonly endpoints: readonly EndpointStatus[];
+  /** What the status ports answer, by service; those that do not run are left out. */
+  readonly services: Readonly<Record<string, Extract<StatusAnswer, { answers: true }>>>;
+  /** What a person has to look at, one line each. */
+  readonly troubles: readonly string[];
+}
+
+const ANSWER_WITHIN = 2 * SECOND;
+const EVENTS = 8;
+
+/** `podserve status` */
+export async function report(args: Arguments, context: Context): Promise<number> {
+  const config = await loadConfig(sourceOf(args, context));
+  const standing = await stand(config, args, context);
+  if (flag(args, 'json')) {
+    const { status: certificates, found, endpoints, services, troubles } = standing;
+    const instance = found.state === 'none' ? null : { state: found.state, ...timed(found.instance) };
+    context.out(JSON.stringify({ ...certificates, attention: troubles.length > 0, troubles, instance, services, endpoints }, null, 2));
+  } else {
+    const typed = (words: string): string => asTyped(words, args, context);
+    for (const line of statusLines(standing, pathsOf(args, context), typed)) context.out(line);
+  }
+  return standing.troubles.length === 0 ? 0 : 1;
+}
+
+async function stand(plain: Config, args: Arguments, context: Context): Promise<Standing> {
+  const { clock, signal } = context;
+  const paths = pathsOf(args, context);
+  const found = findInstance(paths);
+  using ledger = peekLedger(paths.ledger);
+  const [own, apache] = await Promise.all([
+    askAll(found.state === 'running' ? found.instance.statusPorts : {}),
+    askStatus(`http://${plain.apache.status}`, 'apache', ANSWER_WITHIN),
+  ]);
+  const services = apache.answers ? { ...own, apache } : own;
+  const config = listOwn(plain, found, apache.answers);
+  const now = clock.now();
+  const seen = await serviceStatus({ config, paths, ledger }, { now, events: EVENTS });
+  const endpoints = await endpointsStatus(config, seen, { timeoutMs: ANSWER_WITHIN, signal });
+  return { status: seen, found, endpoints, services, troubles: troublesOf(seen, found, endpoints, services, now) };
+}
+
+/** The page and Apache serve certificates while they run, whether the configuration lists them or not. */
+function listOwn(config: Config, found: Found, apacheRuns: boolean): Config {
+  const withPage =
+    found.state === 'running' && found.instance.page !== undefined ? withConsumer(config, 'admin', [config.admin.certificate]) : config;
+  return apacheRuns
+    ? withConsumer(
+        withPage,
+        'apache',
+        config.apache.sites.map(({ certificate }) => certificate),
+      )
+    : withPage;
+}
+
+async function askAll(ports: Instance['statusPorts']): Promise<Standing['services']> {
+  const asked = await Promise.all(
+    Object.entries(ports).map(async ([name, url]) => [name, await askStatus(url, name, ANSWER_WITHIN)] as const),
+  );
+  return Object.fromEntries(asked.flatMap(([name, answer]) => (answer.answers ? [[name, answer]] : [])));
+}
+
+function troublesOf(
+  status: ServiceStatus,
+  found: Found,
+  endpoints: readonly EndpointStatus[],
+  services: Standing['services'],
+  now: number,
+): string[] {
+  const certificates = status.certificates.filter(({ condition }) => condition !== 'well');
+  const overdue =
+    found.state === 'none'
+      ? status.certificates.filter(({ renewalAt, condition }) => condition === 'well' && renewalAt !== null && Date.parse(renewalAt) < now)
+      : [];
+  const unserved = endpoints.filter(
+    ({ state, consumer }) => state === 'other-certificate' || state === 'failed' || (state === 'silent' && consumer in services),
+  );
+  return [
+    ...status.alarms,
+    ...certificates.map(({ name, state, why }) => `certificate ${name} is ${state}: ${why}`),
+    ...overdue.map(({ name }) => `certificate ${name}: its renewal time is over and nothing runs that would renew it`),
+    ...unserved.map(({ endpoint, certificate, detail }) => `${endpoint} should serve ${certificate}: ${detail}`),
+    ...Object.entries(services).flatMap(([name, { ready, reasons }]) =>
+      // The certificates' own reasons are those above, seen by the service a little earlier.
+      ready || name === 'certificates' ? [] : reasons.map((reason) => `${name} is not ready: ${reason}`),
+    ),
+  ];
+}
+
+function timed({ startedAt, ...instance }: Instance): object {
+  return { ...instance, startedAt: new Date(startedAt).toISOString(), page: instance.page ?? null };
+}

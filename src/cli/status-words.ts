@@ -1,0 +1,86 @@
+import type { StatePaths } from '../config/state.ts';
+import { inDays, minute } from '../platform/dates.ts';
+import type { CertificateStatus } from '../services/certificates/status.ts';
+import type { RootStatus } from '../services/certificates/roots-status.ts';
+import type { EndpointStatus } from '../services/endpoint-status.ts';
+import type { Found } from '../services/instance.ts';
+import type { Standing } from './status-run.ts';
+
+/** With more than this, certificates that are well are counted instead of listed. */
+const LONGEST_LIST = 50;
+
+const INDENT = '    ';
+
+/** For people. `typed` gives a podserve command as the reader types it. */
+export function statusLines(standing: Standing, paths: StatePaths, typed: (words: string) => string): string[] {
+  const { status, found, endpoints, services, troubles } = standing;
+  const now = Date.parse(status.at);
+  const troubled = status.certificates.filter(({ condition }) => condition !== 'well');
+  const well = status.certificates.filter(({ condition }) => condition === 'well');
+  const listed = [...troubled, ...well.slice(0, LONGEST_LIST)];
+  return [
+    ...instanceLines(found, paths, now),
+    ...Object.entries(services).map(([name, { ready, reasons }]) => `${name}: ${ready ? 'ready' : `NOT READY: ${reasons.join('; ')}`}`),
+    '',
+    ...listed.flatMap((certificate) => certificateLines(certificate, endpoints, now)),
+    ...(well.length > LONGEST_LIST ? [`… and ${well.length - LONGEST_LIST} more that are good`] : []),
+    ...status.roots.map((root) => rootLine(root, now)),
+    '',
+    ...(status.events.length === 0 ? [] : ['what happened last', ...status.events.map(eventLine), '']),
+    ...closing(found, troubles, typed),
+  ];
+}
+
+function instanceLines(found: Found, paths: StatePaths, now: number): string[] {
+  if (found.state === 'none') return [`nothing runs in ${paths.state}`];
+  const { command, pid, startedAt, version, host, page } = found.instance;
+  const place = found.state === 'running' ? `process ${pid}` : `process ${pid} on ${host}`;
+  return [
+    `podserve ${command} runs in ${paths.state}: ${place}, since ${minute(startedAt)} (${inDays(startedAt - now)}), version ${version}`,
+    ...(page === undefined ? [] : [`page: ${page}`]),
+  ];
+}
+
+function certificateLines(
+  { name, condition, state, why, published, wanted, renewalAt, failure }: CertificateStatus,
+  endpoints: readonly EndpointStatus[],
+  now: number,
+): string[] {
+  const names = (published?.names ?? wanted).join(', ');
+  const head = condition === 'well' ? 'good' : condition === 'failing' ? 'IN TROUBLE' : state.replaceAll('-', ' ').toUpperCase();
+  const lines = [`${name}: ${head}: ${names}`];
+  if (condition !== 'well') lines.push(why);
+  if (failure !== null) lines.push(`${failure.count} failed in a row, the next try is at ${minute(Date.parse(failure.nextTry))}`);
+  if (published !== null) {
+    const { generation, issuer, placeholder, notAfter } = published;
+    const expiry = Date.parse(notAfter);
+    const renewal = renewalAt === null ? '' : `, renewal ${minute(Date.parse(renewalAt))}`;
+    lines.push(
+      `generation ${generation} of ${issuer}${placeholder ? ' (placeholder)' : ''}, expires ${minute(expiry)} (${inDays(expiry - now)})${renewal}`,
+    );
+  }
+  for (const { certificate, endpoint, state: seen, detail } of endpoints) {
+    if (certificate === name) lines.push(`${endpoint}: ${seen === 'silent' ? `does not answer (${detail})` : detail}`);
+  }
+  return [lines[0] ?? '', ...lines.slice(1).map((line) => INDENT + line)];
+}
+
+function rootLine({ name, state, notAfter, signsFrom }: RootStatus, now: number): string {
+  const use = state === 'announced' && signsFrom !== null ? `announced, signs from ${minute(Date.parse(signsFrom))} on` : state;
+  return `root ${name}: ${use}; expires ${notAfter.slice(0, 10)} (${inDays(Date.parse(notAfter) - now)})`;
+}
+
+function eventLine({ at, certificate, kind, detail }: Standing['status']['events'][number]): string {
+  return `${INDENT}${minute(Date.parse(at))}  ${certificate ?? 'service'}  ${kind}: ${detail}`;
+}
+
+function closing(found: Found, troubles: readonly string[], typed: (words: string) => string): string[] {
+  const start = found.state === 'none' ? [`nothing renews by itself until it runs: ${typed('up')}`] : [];
+  if (troubles.length === 0) return ['all is well', ...start];
+  return [
+    ...troubles.map((trouble) => `ATTENTION: ${trouble}`),
+    ...start,
+    `what would be done, and why: ${typed('certificates --mode renew --dry-run')}`,
+    ...(found.state === 'running' && found.instance.command === 'up' ? [`the log: ${typed('logs')}`] : []),
+  ];
+}

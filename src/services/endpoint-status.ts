@@ -1,0 +1,54 @@
+import type { CertificateSpec } from '../certificate/spec.ts';
+import type { Config } from '../config/config.ts';
+import { parseEndpoint } from '../delivery/endpoint.ts';
+import { ProbeFailure } from '../delivery/failure.ts';
+import { servedLeafSha256 } from '../delivery/probe.ts';
+import { eachLimited } from '../platform/concurrency.ts';
+import type { ServiceStatus } from './certificates/status.ts';
+
+/** What one endpoint serves for one certificate, seen just now. */
+export interface EndpointStatus {
+  readonly certificate: string;
+  readonly consumer: string;
+  readonly endpoint: string;
+  /** `silent`: no TCP connection, so it may just not be running. */
+  readonly state: 'served' | 'other-certificate' | 'failed' | 'silent';
+  readonly detail: string;
+}
+
+export interface EndpointOptions {
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+}
+
+const AT_ONCE = 16;
+
+/** Shakes hands with every endpoint of every consumer of the certificates in the status, for one name each. */
+export async function endpointsStatus(config: Config, status: ServiceStatus, options: EndpointOptions): Promise<EndpointStatus[]> {
+  const published = new Map(status.certificates.map((one) => [one.name, one.published]));
+  const questions = config.certificates.flatMap((spec) =>
+    spec.consumers.flatMap((consumer) => (config.consumers[consumer]?.endpoints ?? []).map((url) => ({ spec, consumer, url }))),
+  );
+  return eachLimited(questions, AT_ONCE, async ({ spec, consumer, url }) => {
+    const about = { certificate: spec.name, consumer, endpoint: url };
+    return { ...about, ...(await ask(url, spec, published.get(spec.name)?.leafSha256, options)) };
+  });
+}
+
+async function ask(
+  url: string,
+  spec: CertificateSpec,
+  expected: string | undefined,
+  { timeoutMs, signal }: EndpointOptions,
+): Promise<Pick<EndpointStatus, 'state' | 'detail'>> {
+  const servername = spec.identifiers.find(({ type }) => type === 'dns')?.value;
+  try {
+    const seen = await servedLeafSha256(parseEndpoint(url), { servername, timeoutMs, signal });
+    if (seen === expected) return { state: 'served', detail: 'serves what is published' };
+    return { state: 'other-certificate', detail: `serves another certificate (SHA-256 ${seen.slice(0, 16)}…)` };
+  } catch (error) {
+    if (!(error instanceof ProbeFailure)) throw error;
+    const detail = error.why ?? error.message;
+    return error.step === 'tcp' ? { state: 'silent', detail } : { state: 'failed', detail: `${error.step}: ${detail}` };
+  }
+}
