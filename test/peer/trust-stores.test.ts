@@ -95,7 +95,10 @@ describe('podserve ca trust and untrust for the browsers', () => {
       for (const root of roots) assert.ok(first.stdout.includes(`(${database}): ${root} is trusted now\n`), first.stdout);
     }
 
+    const bytes = (): Buffer[] => databases.map((database) => readFileSync(join(database, 'cert9.db')));
+    const before = bytes();
     const again = await ca('trust', '--store', 'chromium', '--store', 'firefox');
+    assert.deepEqual(bytes(), before, 'the second time no database is written');
     assert.equal(again.code, 0);
     assert.equal(again.stdout.match(/was trusted already/g)?.length, 8);
     assert.doesNotMatch(again.stdout, /now/);

@@ -75,10 +75,12 @@ describe('the built-in CA', () => {
   });
 
   test('makes its root when the first leaf needs it, once for many at a time', async (t) => {
-    const { ca, directory } = open(t);
+    const { ca, directory, again } = open(t);
     const bundles = await Promise.all(Array.from({ length: 20 }, () => ca.issue(spec(NAMES), { now: NOW })));
     assert.equal(new Set(bundles.map(({ leaf }) => leaf.serialNumber)).size, 20);
     assert.deepEqual(readdirSync(directory), ['root-000001.pem']);
+    const [root] = (await again().roots(NOW)).roots;
+    assert.ok(bundles.every(({ leaf }) => root !== undefined && leaf.verify(root.certificate.publicKey)));
   });
 
   test('asked for its state, writes nothing', async (t) => {
