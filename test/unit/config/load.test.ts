@@ -114,6 +114,7 @@ log: { level: debug, format: json }
       front: { endpoints: ['https://front:8443', 'smtp://mail'] },
     },
   );
+  assert.equal(Object.getPrototypeOf(config.consumers), null, 'consumers.constructor is nobody');
   assert.equal(config.certificateService.status, '0.0.0.0:9081');
   assert.deepEqual([config.apache.http, config.apache.https, config.apache.hsts], ['[::]:8080', '[::1]:8445', 31_536_000]);
   assert.deepEqual(config.apache.sites, [

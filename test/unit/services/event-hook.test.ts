@@ -77,7 +77,7 @@ test('the program is called once for each event, in order, with JSON on its stan
 });
 
 test('notifying returns at once, and disposing waits until everything is told', async (t) => {
-  const { exec, read } = program(t, 'sleep 0.3; cat >> $DIR/told');
+  const { exec, read } = program(t, 'sleep 1.2; cat >> $DIR/told');
   {
     await using hook = eventHook({ exec }, recordingLog());
     const begun = performance.now();
@@ -140,7 +140,7 @@ test('a program that hangs is ended after the time-out, with all that it started
 });
 
 test('a program that leaves something behind, or reads nothing, or prints without end, is no trouble', async (t) => {
-  const behind = program(t, 'sleep 2 & echo done');
+  const behind = program(t, 'sleep 20 & echo $! > $DIR/left; echo done');
   const deaf = program(t, 'exec <&-; exit 0');
   const loud = program(t, 'head -c 3000000 /dev/zero | tr "\\0" x; exit 1');
   const log = recordingLog();
@@ -154,6 +154,9 @@ test('a program that leaves something behind, or reads nothing, or prints withou
     ['debug', 'debug', 'error'],
   );
   assert.equal(log.lines[0]?.fields['output'], 'done');
+  const left = Number(behind.read('left'));
+  assert.ok(isAlive(left), 'what a program leaves behind on purpose is left alone, and not waited for');
+  process.kill(left);
   assert.equal(String(log.lines[2]?.fields['output']).length, 4096);
 });
 
