@@ -71,6 +71,7 @@ export function readBounded(file: string, limit: number): BoundedRead {
         return { refused: 'it is a link where a file belongs' };
       case 'ENXIO':
         return { refused: 'it is a socket or device where a file belongs' };
+      case undefined:
       default:
         throw error;
     }

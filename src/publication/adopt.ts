@@ -1,4 +1,4 @@
-import { lstatSync } from 'node:fs';
+import { lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { leafSha256, type Bundle } from '../certificate/bundle.ts';
@@ -9,7 +9,7 @@ import { findPlain, issuerName, readPlain, type PlainFiles } from './hand-made.t
 import { DEFAULT_NAME, certificateDirectory, plainTarget } from './layout.ts';
 import { replaceByLink } from './links.ts';
 import type { PublicationLock } from './lock.ts';
-import { outsideWarning } from './plain.ts';
+import { makePlainNames, outsideWarning } from './plain.ts';
 import { publishGeneration } from './publish.ts';
 import { readCurrent, type Generation } from './read.ts';
 import { unwritable } from './trouble.ts';
@@ -42,8 +42,8 @@ export async function findPlainFiles(root: string, name: string): Promise<boolea
  * Takes over a hand-made setup: plain files where links of the publication belong, for `default` also at its top.
  * A pair that proves whole becomes a generation; only then is each file replaced by a link to the same content, so
  * that the names lead to a matching pair at every moment. The originals stay in `..adopted-<generation>`, untouched.
- * A kill at any point is made good by the next call. What is no whole pair is reported and left: the next publication
- * sets it aside. Links that lead out of the publication are reported and left.
+ * A kill at any point is made good by the next call. What is no whole pair is reported, and set aside as soon as
+ * something good is published. Links that lead out of the publication are reported and left.
  * @throws PodserveError PUBLICATION_UNWRITABLE
  */
 export async function adopt(lock: PublicationLock, name: string, options: AdoptOptions): Promise<Adoption> {
@@ -71,7 +71,21 @@ export async function adopt(lock: PublicationLock, name: string, options: AdoptO
       current !== undefined && sameLeaf(bundle, current) ? current.manifest : await publishAdopted(lock, name, bundle, options, warnings);
     warnings.push(...(await keepOriginals(root, name, files, manifest.generation)));
   }
-  return { manifest, warnings };
+  warnings.push(...(await mendPlainNames(root, name, options.now)));
+  return { manifest, warnings: [...new Set(warnings)] };
+}
+
+/** Beside something good, what could not be adopted hinders readers of plain names: it is set aside at once. */
+async function mendPlainNames(root: string, name: string, now: number): Promise<readonly string[]> {
+  if ((await goodCurrent(root, name)) === undefined) return [];
+  try {
+    const directory = certificateDirectory(root, name);
+    const { changed, warnings } = makePlainNames(root, name, { now, leaveFiles: false, entries: readdirSync(directory) });
+    for (const one of changed) await syncDirectory(one);
+    return warnings;
+  } catch (error) {
+    throw unwritable(`the plain names of ${name} could not be mended`, certificateDirectory(root, name), error);
+  }
 }
 
 function placesOf(root: string, name: string): string[] {
@@ -135,5 +149,5 @@ function replaces(bundle: Bundle, current: Generation): boolean {
 
 function unusable(directory: string, error: unknown): string {
   const why = describeError(error);
-  return `the files in ${directory} were not adopted: ${why}; they are set aside, not lost, as soon as another certificate is published`;
+  return `the files in ${directory} were not adopted: ${why}; they are set aside, not lost, once a good certificate is published`;
 }

@@ -1,4 +1,4 @@
-import { closeSync, linkSync, lstatSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, closeSync, linkSync, lstatSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -91,7 +91,10 @@ function tryLock(Database: typeof DatabaseSync, file: string): DatabaseSync | un
 
 async function prepare(root: string, file: string): Promise<void> {
   try {
-    if (mkdirSync(root, { recursive: true, mode: 0o755 }) !== undefined) await syncDirectory(dirname(root));
+    if (mkdirSync(root, { recursive: true }) !== undefined) {
+      chmodSync(root, 0o755);
+      await syncDirectory(dirname(root));
+    }
     const stat = lstatSync(file, { throwIfNoEntry: false });
     if (stat === undefined) createEmpty(file);
     else if (!stat.isFile()) {

@@ -159,17 +159,19 @@ function switchTo(directory: string, link: string, now: number): string[] {
     renameSync(path, aside);
     warnings.push(`${path} was no link: it was set aside as ${aside} and replaced`);
   } else if (before !== undefined && generationNumber(before) !== undefined) {
-    endAt(join(directory, before), now);
+    setTime(join(directory, before), now);
   }
   renameSync(link, path);
+  // One watch on the publication hears this of every certificate in it.
+  setTime(directory, now);
   return warnings;
 }
 
-function endAt(generation: string, now: number): void {
+function setTime(directory: string, now: number): void {
   try {
-    utimesSync(generation, now / 1000, now / 1000);
+    utimesSync(directory, now / 1000, now / 1000);
   } catch {
-    // Missing, or not ours: then it cannot be removed by us either.
+    // Missing, or not ours. A generation that is not ours cannot be removed by us either; for news there is the poll.
   }
 }
 

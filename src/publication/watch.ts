@@ -1,6 +1,7 @@
 import { statSync, watch, type FSWatcher } from 'node:fs';
 import { join } from 'node:path';
 
+import { CERTIFICATE_NAME } from '../certificate/spec.ts';
 import { systemCode } from '../platform/errors.ts';
 import { CURRENT, certificateDirectory, currentLink, listNames } from './layout.ts';
 
@@ -16,6 +17,12 @@ export interface WatchOptions {
   /** The publication cannot be watched as it should be. Called once for each new trouble. */
   onTrouble(line: string): void;
 }
+
+/**
+ * So many certificates get a watch of their own (4 KiB each). Of any number of others the publication itself tells:
+ * who publishes sets the time of the certificate's directory, which its parent's watch hears.
+ */
+const OWN_WATCHES = 32;
 
 /** A directory that is watched, until another one has its name. */
 interface Watched {
@@ -65,9 +72,12 @@ export function watchPublication(root: string, options: WatchOptions): void {
   /** Sees to it that the directories that have the names now are watched, not others that had them before. */
   function rewatch(): void {
     refused = undefined;
-    keepWatched(root, (file) => soon(file !== null && links.has(file) ? file : undefined));
+    keepWatched(root, (file) => {
+      if (file === null || !links.has(file)) return file === null || CERTIFICATE_NAME.test(file) ? soon(undefined) : undefined;
+      soon(file);
+    });
     if (options.names === 'all') for (const name of listNames(root)) if (!links.has(name)) links.set(name, undefined);
-    for (const name of links.keys()) {
+    for (const name of [...links.keys()].slice(0, OWN_WATCHES)) {
       keepWatched(certificateDirectory(root, name), (file) => {
         if (file === CURRENT) soon(name);
         else if (file === name || file === null) soon(undefined);
