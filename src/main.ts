@@ -110,9 +110,15 @@ for (const stream of [process.stdout, process.stderr]) {
 
 /** No await at the top, so that it can be bundled as CommonJS, which starts sooner. */
 async function main(): Promise<void> {
+  const context = processContext();
   try {
-    process.exitCode = await run(process.argv.slice(2), processContext());
+    process.exitCode = await run(process.argv.slice(2), context);
   } catch (error) {
+    if (context.signal.aborted && !(error instanceof PodserveError)) {
+      process.stderr.write('podserve: stopped before it was done\n');
+      process.exitCode = 1;
+      return;
+    }
     process.stderr.write(`podserve: ${errorLines(error).join('\n  ')}\n`);
     if (!(error instanceof PodserveError)) process.stderr.write(`${error instanceof Error ? error.stack : ''}\n`);
     process.exitCode = error instanceof PodserveError ? error.exitCode : 1;

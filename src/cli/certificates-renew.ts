@@ -51,6 +51,10 @@ export async function renew(mode: 'init' | 'renew', args: Arguments, context: Co
   for (const warning of pass.warnings) context.err(`warning: ${warning}`);
   if (!ask.dryRun && names === undefined) rememberDigest(opened.service.ledger, digest);
   report(args, context, { ...pass, nextLook: opened.service.ledger.nextLook(), root: paths.certificates });
+  if (context.signal.aborted) {
+    context.err('podserve: stopped before everything was done; run it again to go on');
+    return 1;
+  }
   return pass.results.some(({ outcome, decision }) => outcome === 'failed' || decision.reason === 'clock-behind') ? 1 : 0;
 }
 

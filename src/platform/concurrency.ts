@@ -1,13 +1,23 @@
-/** Runs `work` on each item, at most `limit` at a time, and gives the results in the items' order. */
+/**
+ * Runs `work` on each item, at most `limit` at a time, and gives the results in the items' order. When one fails no
+ * further item is begun, and what was begun is waited for before the first error is thrown: nothing runs on unseen.
+ */
 export async function eachLimited<T, R>(items: readonly T[], limit: number, work: (item: T) => Promise<R>): Promise<R[]> {
   const results = new Array<R>(items.length);
   let next = 0;
+  let failed = false;
   const lane = async (): Promise<void> => {
-    while (next < items.length) {
+    while (next < items.length && !failed) {
       const index = next++;
-      results[index] = await work(items[index] as T);
+      try {
+        results[index] = await work(items[index] as T);
+      } catch (error) {
+        failed = true;
+        throw error;
+      }
     }
   };
-  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, lane));
+  const lanes = await Promise.allSettled(Array.from({ length: Math.min(limit, items.length) }, lane));
+  for (const one of lanes) if (one.status === 'rejected') throw one.reason;
   return results;
 }

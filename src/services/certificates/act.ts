@@ -1,4 +1,5 @@
 import { retryTime } from '../../certificate/backoff.ts';
+import type { Bundle } from '../../certificate/bundle.ts';
 import { generationDirectory, type Manifest } from '../../certificate/generation.ts';
 import { renewalTime, type Decision } from '../../certificate/renewal.ts';
 import type { CertificateSpec } from '../../certificate/spec.ts';
@@ -46,7 +47,6 @@ export async function act(service: CertificateService, lock: PublicationLock, sp
   }
 }
 
-/** Tries the allowed issuers in order; the first certificate in hand is published. */
 async function issue(
   service: CertificateService,
   lock: PublicationLock,
@@ -55,29 +55,41 @@ async function issue(
   terms: Terms,
   before: readonly string[],
 ): Promise<Result> {
-  const warnings = [...before];
-  for (const [index, name] of decision.issuers.entries()) {
+  const { issuer, bundle, refusals } = await firstInHand(service, spec, decision, terms);
+  const { manifest, warnings } = await publish(lock, {
+    name: spec.name,
+    bundle,
+    issuer,
+    origin: 'issued',
+    placeholder: false,
+    now: terms.now,
+    keyGid: service.config.keyGid,
+    publisher: service.publisher,
+    identifiers: spec.identifiers,
+  });
+  return changed(spec, 'published', decision, manifest, [...before, ...refusals, ...warnings]);
+}
+
+/** Asks the allowed issuers in order for a certificate. @throws the last issuer's error when all refused */
+async function firstInHand(
+  service: CertificateService,
+  spec: CertificateSpec,
+  decision: Decision,
+  { now }: Terms,
+): Promise<{ issuer: string; bundle: Bundle; refusals: string[] }> {
+  const refusals: string[] = [];
+  let refused: unknown;
+  for (const name of decision.issuers) {
     try {
       const issuer = await service.issuers.named(name);
-      const bundle = await issuer.issue(spec, { now: terms.now, signal: service.signal });
-      const { manifest, warnings: more } = await publish(lock, {
-        name: spec.name,
-        bundle,
-        issuer: name,
-        origin: 'issued',
-        placeholder: false,
-        now: terms.now,
-        keyGid: service.config.keyGid,
-        publisher: service.publisher,
-      });
-      return changed(spec, 'published', decision, manifest, [...warnings, ...more]);
+      return { issuer: name, bundle: await issuer.issue(spec, { now, signal: service.signal }), refusals };
     } catch (error) {
-      const last = index === decision.issuers.length - 1;
-      if (last || !(error instanceof PodserveError) || error.code !== 'ISSUE_FAILED') throw error;
-      warnings.push(describeError(error));
+      if (service.signal.aborted) throw error;
+      refused = error;
+      refusals.push(describeError(error));
     }
   }
-  throw new PodserveError('ISSUE_FAILED', `no issuer may certify ${spec.name}`, { why: decision.detail });
+  throw refused ?? new PodserveError('ISSUE_FAILED', `no issuer may certify ${spec.name}`, { why: decision.detail });
 }
 
 function changed(
@@ -122,6 +134,8 @@ async function failed(
   tookMs: number,
 ): Promise<Result> {
   const now = service.clock.now();
+  // Being told to stop is no failure: the next start takes it up at once.
+  if (service.signal.aborted) return resultOf(spec, found, { ...decision, action: 'wait', nextLook: now });
   const count = (service.ledger.failure(spec.name)?.count ?? 0) + 1;
   const notAfter = found.current.state === 'published' ? found.current.notAfter : undefined;
   const retryAt = retryTime({ count, at: now, notAfter }, service.random());

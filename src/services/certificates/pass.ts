@@ -74,6 +74,13 @@ async function actUnderLock(
     signal: service.signal,
   });
   const { warnings } = await publishCurrentRoots(service, lock, terms.now);
-  const results = await eachLimited(pending, AT_ONCE, (one) => act(service, lock, one.spec, terms));
+  const results = await eachLimited(pending, AT_ONCE, async (one) =>
+    service.signal.aborted ? interrupted(one) : act(service, lock, one.spec, terms),
+  );
   return { results, warnings: [...new Set([...warnings, ...results.flatMap((result) => result.warnings)])] };
+}
+
+/** Told to stop before its turn came: the next start takes it up at once. */
+function interrupted({ result }: Look): Result {
+  return { ...result, outcome: 'waiting', decision: { ...result.decision, action: 'wait' } };
 }
