@@ -106,7 +106,7 @@ export function storedRoot(root: Root, key: KeyObject | undefined): StoredRoot {
 }
 
 /** Where the root of that number is kept. */
-export function rootFile(directory: string, number: number): string {
+function rootFile(directory: string, number: number): string {
   return join(directory, `root-${number6(number)}.pem`);
 }
 

@@ -8,7 +8,7 @@ import { nameConstraints, readNameConstraints, type NameConstraints } from '../.
 import { distinguishedName } from '../../x509/name.ts';
 
 /** How long a root lives, ms: ten years. */
-export const ROOT_LIFETIME = 3652 * DAY;
+const ROOT_LIFETIME = 3652 * DAY;
 
 /** How long a successor is shown in ca.pem before it signs, ms, where an older root can still sign. */
 export const ANNOUNCEMENT = 30 * DAY;

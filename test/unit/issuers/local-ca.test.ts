@@ -83,6 +83,14 @@ describe('the built-in CA', () => {
     assert.ok(bundles.every(({ leaf }) => root !== undefined && leaf.verify(root.certificate.publicKey)));
   });
 
+  test('asked for different new names at once, overwrites no root with another', async (t) => {
+    const { ca, directory, again } = open(t);
+    const bundles = await Promise.all(['one.example', 'two.example', 'three.example'].map((name) => ca.issue(spec([name]), { now: NOW })));
+    assert.deepEqual(readdirSync(directory).sort(), ['root-000001.pem', 'root-000002.pem', 'root-000003.pem']);
+    const { roots } = await again().roots(NOW);
+    for (const { leaf } of bundles) assert.ok(roots.some(({ certificate }) => leaf.verify(certificate.publicKey)));
+  });
+
   test('asked for its state, writes nothing', async (t) => {
     const { ca, directory } = open(t);
     assert.deepEqual(await ca.roots(NOW), { roots: [], signing: undefined, announced: undefined, pem: '' });
