@@ -1,8 +1,6 @@
 import { readFile, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { getRequestListener } from '@hono/node-server';
-
 import { parseIdentifier, type Identifier } from '../../certificate/identifier.ts';
 import type { Config } from '../../config/config.ts';
 import { formatListen, reachableHost } from '../../config/listen.ts';
@@ -16,9 +14,10 @@ import { consumerStatus } from '../consumer/status.ts';
 import { placeOf } from '../place.ts';
 import { claimRuntimeDirectory } from '../runtime-directory.ts';
 import { serveStatus } from '../status.ts';
-import { statusPage } from './app.ts';
+import type { PageSource } from './app.ts';
 import { adminService } from './consumer.ts';
-import { listenSecurely } from './listener.ts';
+import type { Feed } from './feed.ts';
+import { listenSecurely, type Handler } from './listener.ts';
 import type { About } from './page.ts';
 
 export interface AdminOptions {
@@ -59,7 +58,7 @@ export async function startAdmin(options: AdminOptions): Promise<Admin> {
   const place = placeOf(options.config().admin.listen, 'admin.listen');
   const statusPlace = placeOf(options.config().admin.status, 'admin.status');
   await using starting = new AsyncDisposableStack();
-  const { app, feed } = statusPage(
+  const page = openPage(
     {
       status: (limit) => options.status(limit),
       roots: () => rootsPem(paths),
@@ -69,8 +68,7 @@ export async function startAdmin(options: AdminOptions): Promise<Admin> {
     clock,
     lifetime.signal,
   );
-  const handler = getRequestListener(app.fetch, { overrideGlobalObjects: false });
-  const listener = starting.use(await listenSecurely(place, handler));
+  const listener = starting.use(await listenSecurely(place, page.handler));
   const runtime = await claimRuntimeDirectory(options.runtimeDirectories, []);
   starting.defer(() => rmdir(runtime.path).catch(() => undefined));
   starting.use(runtime);
@@ -90,12 +88,33 @@ export async function startAdmin(options: AdminOptions): Promise<Admin> {
     url: urlOf(options.config(), place),
     statusUrl: status.url,
     hinder: () => consumer.report().reasons[0],
-    changed: () => feed.poke(),
+    changed: page.changed,
     reconfigured: () => consumer.reconfigured(),
     async [Symbol.asyncDispose]() {
       lifetime.abort();
       await resources.disposeAsync();
     },
+  };
+}
+
+/** The web framework is loaded when somebody looks: nobody may, for months. */
+function openPage(source: PageSource, clock: Clock, signal: AbortSignal): { readonly handler: Handler; readonly changed: () => void } {
+  let opened: Promise<Handler> | undefined;
+  let feed: Feed | undefined;
+  const open = async (): Promise<Handler> => {
+    const [{ getRequestListener }, { statusPage }] = await Promise.all([import('@hono/node-server'), import('./app.ts')]);
+    const opening = statusPage(source, clock, signal);
+    feed = opening.feed;
+    return getRequestListener(opening.app.fetch, { overrideGlobalObjects: false });
+  };
+  return {
+    async handler(request, response) {
+      opened ??= open();
+      await (
+        await opened
+      )(request, response);
+    },
+    changed: () => feed?.poke(),
   };
 }
 
