@@ -7,7 +7,7 @@ export function printYaml(tree: Tree, origins: boolean): string[] {
 }
 
 /** `file:line:column`, the variable, or `default`. */
-export function formatOrigin(origin: Origin): string {
+function formatOrigin(origin: Origin): string {
   if (origin.kind === 'file') return `${origin.file}:${origin.line}:${origin.column}`;
   if (origin.kind === 'environment') return origin.variable;
   return origin.note === undefined ? 'default' : `default: ${origin.note}`;

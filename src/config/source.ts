@@ -14,7 +14,7 @@ export interface SourceFile {
 }
 
 /** Room for some 40,000 certificates. Reading YAML takes 200 times its size in memory, so this bounds it. */
-export const LARGEST_FILE = 4 * 1024 * 1024;
+const LARGEST_FILE = 4 * 1024 * 1024;
 
 /** Looked for in this order when no `--config` is given. */
 const DEFAULT_FILES = ['podserve.yaml', '/data/config/podserve.yaml'] as const;

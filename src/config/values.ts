@@ -63,7 +63,11 @@ function read(walk: Walk, node: unknown, path: Path): Read {
   if (node.anchor !== undefined) walk.anchors.set(node.anchor, anchor);
   anchor.read = readNode(walk, node, path);
   if (anchor.read.size > MOST_VALUES) {
-    throw walk.wrong(offsetOf(node), `aliases make this more than ${MOST_VALUES} values`, 'write out what is meant');
+    throw walk.wrong(
+      offsetOf(node),
+      `this holds more than ${MOST_VALUES} values, those of aliases counted wherever they stand`,
+      'write out what is meant',
+    );
   }
   return anchor.read;
 }
