@@ -96,6 +96,7 @@ function unreadable(where: string, why: string, cause?: unknown): PodserveError 
   return new PodserveError('CONFIG_UNREADABLE', 'the configuration could not be read by a process of its own', {
     where,
     why,
+    remedy: 'podserve config check, with the same --config, tells more',
     ...(cause === undefined ? {} : { cause }),
   });
 }
