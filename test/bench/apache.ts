@@ -102,7 +102,7 @@ async function bareGraceful(place: Place, count: number): Promise<number> {
 
 function plainConfiguration(directory: string, certificate: string, port: number, count: number): string {
   mkdirSync(join(directory, 'www'), { recursive: true });
-  const modules = ['mpm_event', 'authz_core', 'unixd', 'ssl', 'http2', 'socache_shmcb'];
+  const modules = ['mpm_event', 'authz_core', 'ssl', 'http2', 'socache_shmcb'];
   const sites = siteNames(count).flatMap((name) => [
     `<VirtualHost 127.0.0.1:${port}>`,
     `ServerName ${name}.lab.example.org`,

@@ -1,15 +1,5 @@
-import {
-  closeSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  statSync,
-  symlinkSync,
-  writeSync,
-} from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { mkdir, open, rename, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { makeCertbotLineages } from './certbot.ts';
@@ -17,57 +7,68 @@ import { inTurn, isInstalled, median, milliseconds, ratioRow, timeOf, type Row }
 import { emptyDirectory, type Place } from './place.ts';
 
 const ISSUED = 1000;
+/** What the publication does at most at the same time is of this order. */
+const PARALLEL = 8;
 const MANY = 10_000;
 const CERTBOT_LINEAGES = 20;
 
 /** What a thousand and ten thousand certificates cost, beside the disk alone and beside certbot. */
-export function measureMany(place: Place): Row[] {
-  return [issueThousand(place), ...renewNothing(place)];
+export async function measureMany(place: Place): Promise<Row[]> {
+  return [...(await issueThousand(place)), ...renewNothing(place)];
 }
 
-function issueThousand(place: Place): Row {
+async function issueThousand(place: Place): Promise<Row[]> {
   const config = place.configuration(ISSUED);
   const ours: number[] = [];
-  const bare: number[] = [];
+  const [alone, together]: [number[], number[]] = [[], []];
   for (let round = 0; round < 3; round += 1) {
     const state = emptyDirectory(place, `issued-${round}`);
     ours.push(timeOf({ argv: place.podserve('certificates', '--mode', 'init', '--state', state, '--config', config), env: place.env }));
-    bare.push(bareLoop(join(state, 'certificates'), emptyDirectory(place, `bare-${round}`)));
+    const published = join(state, 'certificates');
+    alone.push(await bareLoop(published, emptyDirectory(place, `bare-${round}`), 1));
+    together.push(await bareLoop(published, emptyDirectory(place, `bare-${round}`), PARALLEL));
   }
-  return ratioRow(`init of ${ISSUED} local-ca certificates`, median(ours), 'the same writes and syncs', median(bare), 1.5);
+  const what = `init of ${ISSUED} local-ca certificates`;
+  return [
+    ratioRow(what, median(ours), 'the same writes and syncs, one by one', median(alone), 1.5),
+    ratioRow(what, median(ours), `the same, ${PARALLEL} at a time`, median(together), undefined),
+  ];
 }
 
 /** Writes what a publication wrote, in the same steps: files, syncs, links and the renaming, and nothing else. */
-function bareLoop(published: string, to: string): number {
+async function bareLoop(published: string, to: string, parallel: number): Promise<number> {
   const names = readdirSync(published).filter((name) => statSync(join(published, name)).isDirectory() && !name.startsWith('.'));
   const contents = names.map((name) => {
     const current = join(published, name, '..data');
     return { name, files: readdirSync(current).map((file) => ({ file, data: readFileSync(join(current, file)) })) };
   });
   const start = process.hrtime.bigint();
-  for (const { name, files } of contents) {
-    const directory = join(to, name);
-    const generation = join(directory, '..gen-000001');
-    mkdirSync(generation, { recursive: true });
-    for (const { file, data } of files) {
-      const handle = openSync(join(generation, file), 'w');
-      writeSync(handle, data);
-      fsyncSync(handle);
-      closeSync(handle);
-      if (file !== 'manifest.json') symlinkSync(`..data/${file}`, join(directory, file));
-    }
-    syncDirectory(generation);
-    symlinkSync('..gen-000001', join(directory, '..data.new'));
-    renameSync(join(directory, '..data.new'), join(directory, '..data'));
-    syncDirectory(directory);
-  }
+  const rest = contents.values();
+  const work = async (): Promise<void> => {
+    for (const { name, files } of rest) await writeOne(join(to, name), files);
+  };
+  await Promise.all(Array.from({ length: parallel }, work));
   return Number(process.hrtime.bigint() - start) / 1e6;
 }
 
-function syncDirectory(directory: string): void {
-  const handle = openSync(directory, 'r');
-  fsyncSync(handle);
-  closeSync(handle);
+async function writeOne(directory: string, files: readonly { file: string; data: Buffer }[]): Promise<void> {
+  const generation = join(directory, '..gen-000001');
+  await mkdir(generation, { recursive: true });
+  for (const { file, data } of files) {
+    await using handle = await open(join(generation, file), 'w');
+    await handle.write(data);
+    await handle.sync();
+    if (file !== 'manifest.json') await symlink(`..data/${file}`, join(directory, file));
+  }
+  await syncDirectory(generation);
+  await symlink('..gen-000001', join(directory, '..data.new'));
+  await rename(join(directory, '..data.new'), join(directory, '..data'));
+  await syncDirectory(directory);
+}
+
+async function syncDirectory(directory: string): Promise<void> {
+  await using handle = await open(directory, 'r');
+  await handle.sync();
 }
 
 function renewNothing(place: Place): Row[] {
