@@ -138,6 +138,9 @@ function readBundle(directory: string): Bundle {
     throw blame(directory, leaf, chain, error);
   }
   if (parseCertificates(leaf).length !== 1) throw damaged(join(directory, 'cert.pem'), 'there is more than one certificate in it');
+  if (chain !== '' && bundle.chain.length === 0 && parseCertificates(chain).length === 0) {
+    throw damaged(join(directory, 'chain.pem'), 'there is no certificate in it');
+  }
   if (fullchain !== leaf + chain) throw damaged(join(directory, 'fullchain.pem'), 'it is not cert.pem followed by chain.pem');
   if (combined !== key + fullchain) throw damaged(join(directory, 'combined.pem'), 'it is not privkey.pem followed by fullchain.pem');
   return bundle;

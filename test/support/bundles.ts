@@ -36,7 +36,7 @@ export async function makeBundle(wish: BundleWish = {}): Promise<Bundle> {
   const keys = await newKeyPair('ecdsa-p256');
   const extensions = [END_ENTITY, subjectAlternativeName(parseIdentifiers(names), true)];
   const leafPem = sign(distinguishedName({}), keys.publicKeyInfo, extensions, issuer, validity);
-  return parseBundle(keys.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), leafPem + chainPems.join(''));
+  return parseBundle(keys.privateKey.export({ type: 'pkcs8', format: 'pem' }), leafPem + chainPems.join(''));
 }
 
 function sign(
