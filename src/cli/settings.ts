@@ -40,5 +40,5 @@ export function selected(args: Arguments, config: Config): readonly CertificateS
 export async function hookOf(config: Config, context: Context, log: Log): Promise<EventHook | undefined> {
   if (config.onEvent === undefined) return undefined;
   const { eventHook } = await import('../services/event-hook.ts');
-  return eventHook(config.onEvent, log, { env: context.env, clock: context.clock });
+  return eventHook(config.onEvent, log, { env: context.env, clock: context.clock, signal: context.signal });
 }
