@@ -152,7 +152,10 @@ function formatEntry(options: BackupOptions, entries: number): { path: string; c
   return { path: FORMAT_FILE, content: Buffer.from(`${JSON.stringify(document, null, 2)}\n`), mtime };
 }
 
-/** A consistent copy, whoever is writing to it. A damaged ledger costs history alone. */
+/** SQLITE_CORRUPT and SQLITE_NOTADB: result codes of https://www.sqlite.org/rescode.html */
+const DAMAGED = new Set([11, 26]);
+
+/** A consistent copy, whoever is writing to it. A damaged ledger costs history alone; a full disk costs the backup. */
 function copyLedger(file: string, copy: string): { copy: string | undefined; warnings: string[] } {
   if (isThere(file) === undefined) return { copy: undefined, warnings: [] };
   try {
@@ -165,8 +168,13 @@ function copyLedger(file: string, copy: string): { copy: string | undefined; war
     chmodSync(copy, 0o600);
     return { copy, warnings: [] };
   } catch (error) {
+    const result = error instanceof Error && 'errcode' in error ? Number(error.errcode) & 0xff : 0;
+    if (!DAMAGED.has(result)) {
+      const remedy = 'see whether there is room for the backup, and run it as the owner of the state directory';
+      throw new PodserveError('BACKUP_FAILED', 'the ledger cannot be copied', { where: file, why: messageOf(error), remedy, cause: error });
+    }
     rmSync(copy, { force: true });
-    return { copy: undefined, warnings: [`the ledger ${file} cannot be copied (${messageOf(error)}): the backup is without history`] };
+    return { copy: undefined, warnings: [`the ledger ${file} is damaged (${messageOf(error)}): the backup is without history`] };
   }
 }
 

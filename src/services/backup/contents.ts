@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 import { systemCode } from '../../platform/errors.ts';
 import { isTemporary } from '../../platform/files.ts';
-import { LEDGER_FILE, PARTS } from './format.ts';
+import { PARTS } from './format.ts';
 import { leadsOut } from './inside.ts';
 
 /** One entry of an archive, before its content is read. */
@@ -21,17 +21,8 @@ export interface ArchiveEntry {
   readonly mtime: Date;
 }
 
-/** Locks and names of their holders belong to processes, not to the state; of the ledger a copy is taken. */
-const NOT_STATE = new Set([
-  'certificates/.lock',
-  'certificates/.lock.holder',
-  'authority/resident.lock',
-  'authority/resident.json',
-  'authority/resident.json.new',
-  LEDGER_FILE,
-  `${LEDGER_FILE}-wal`,
-  `${LEDGER_FILE}-shm`,
-]);
+/** Locks and the names of their holders belong to processes, not to the state; of the ledger a copy is taken. */
+const NOT_STATE = /^(certificates\/\.lock|authority\/resident\.|authority\/ledger\.sqlite(-|$))/;
 
 /** What a backup of a state directory holds, directories before what is in them, and what it leaves out. */
 export function contentsOf(state: string): { entries: ArchiveEntry[]; warnings: string[] } {
@@ -43,7 +34,7 @@ export function contentsOf(state: string): { entries: ArchiveEntry[]; warnings: 
     if (stat.isDirectory()) {
       entries.push(entryOf(path, 'Directory', source, stat));
       for (const name of readdirSync(source).sort()) {
-        if (!isTemporary(name) && !NOT_STATE.has(`${path}/${name}`)) walk(`${path}/${name}`);
+        if (!isTemporary(name) && !NOT_STATE.test(`${path}/${name}`)) walk(`${path}/${name}`);
       }
     } else if (stat.isFile()) {
       entries.push(entryOf(path, 'File', source, stat));

@@ -1,4 +1,4 @@
-import { closeSync, createReadStream, fchmodSync, mkdirSync, openSync, symlinkSync, writeSync } from 'node:fs';
+import { closeSync, createReadStream, fchmodSync, mkdirSync, openSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createGunzip } from 'node:zlib';
 
@@ -88,7 +88,9 @@ function receive(file: string, target: string): Receiver {
       throw refused(file, `its entry ${shown(path)} is a ${entry.type}, which no backup holds`);
     }
     unpacked.push({ path, type: entry.type, mode: entry.mode ?? 0, gid: entry.gid ?? 0, mtime: entry.mtime ?? new Date(0) });
-    return (data) => writeAll(open, data);
+    return (data) => {
+      if (open !== undefined) writeFileSync(open, data);
+    };
   };
   const takeFormat = (entry: ReadEntry): ((data: Buffer) => void) => {
     if (entry.size > LARGEST_FORMAT) throw refused(file, `its ${FORMAT_FILE} is too large`);
@@ -115,11 +117,6 @@ function receive(file: string, target: string): Receiver {
     },
     close: closeOpen,
   };
-}
-
-function writeAll(descriptor: number | undefined, data: Buffer): void {
-  if (descriptor === undefined) return;
-  for (let done = 0; done < data.length;) done += writeSync(descriptor, data, done);
 }
 
 function shown(path: string): string {

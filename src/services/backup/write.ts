@@ -1,4 +1,4 @@
-import { closeSync, constants, createWriteStream, fstatSync, fsyncSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, fsyncSync, openSync, readSync, writeFileSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
@@ -38,7 +38,10 @@ export async function writeArchive(file: string, first: MemoryEntry, entries: re
   };
   const descriptor = openSync(file, 'wx', 0o600);
   try {
-    const output = createWriteStream(file, { fd: descriptor, autoClose: false });
+    // A write stream would close the descriptor at its first error, and hide that error behind its own.
+    const output = async (zipped: AsyncIterable<Buffer>): Promise<void> => {
+      for await (const piece of zipped) writeFileSync(descriptor, piece);
+    };
     await pipeline(Readable.from(pieces(header, first, entries), { objectMode: false }), createGzip(), output, { signal });
     fsyncSync(descriptor);
   } finally {

@@ -1,0 +1,411 @@
+import assert from 'node:assert/strict';
+import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+
+import { statePaths } from '../../src/config/state.ts';
+import { openLedger } from '../../src/ledger/open.ts';
+import { describeError } from '../../src/platform/errors.ts';
+import { lockPublication } from '../../src/publication/lock.ts';
+import { restore, type RestoreOptions, type RestoreReport } from '../../src/services/backup/restore.ts';
+import { PODSERVE, podserve, run, start, type Finished } from '../support/command.ts';
+import { craftArchive, type CraftedEntry } from '../support/hostile-archive.ts';
+import { randomStream, scaled } from '../support/scale.ts';
+import { scratchDirectory } from '../support/scratch.ts';
+import { treeOf } from '../support/tree.ts';
+
+const CONFIGURATION =
+  'certificates:\n  - { name: default, names: [lab.test] }\n  - { name: mail, names: [mail.lab.test, "*.mail.lab.test"] }\n';
+/** What belongs to processes and not to the state, and the ledger, which is compared by what it says. */
+const OF_PROCESSES = /(^|\/)(\.lock|resident\.|ledger\.sqlite)[^/]*$/;
+const publisher = { host: 'test', command: 'test', version: '0' };
+
+interface Home {
+  readonly path: string;
+  readonly state: string;
+  podserve(...args: string[]): Promise<Finished>;
+}
+
+function homeIn(directory: string): Home {
+  mkdirSync(directory, { recursive: true });
+  return { path: directory, state: join(directory, 'data'), podserve: (...args) => podserve(args, { cwd: directory }) };
+}
+
+/** A home with two certificates, one of them with two generations. */
+async function filledHome(t: TestContext): Promise<Home> {
+  const home = homeIn(join(scratchDirectory(t), 'first'));
+  writeFileSync(join(home.path, 'podserve.yaml'), CONFIGURATION);
+  succeeded(await home.podserve('certificates', '--mode', 'init'));
+  succeeded(await home.podserve('certificates', '--mode', 'renew', '--force', '--name', 'mail'));
+  return home;
+}
+
+function succeeded(finished: Finished): Finished {
+  assert.equal(finished.code, 0, finished.stdout + finished.stderr);
+  return finished;
+}
+
+async function backedUp(t: TestContext): Promise<{ home: Home; file: string; elsewhere: Home }> {
+  const home = await filledHome(t);
+  const file = join(home.path, '..', 'backup.tar.gz');
+  succeeded(await home.podserve('backup', file));
+  return { home, file, elsewhere: homeIn(join(home.path, '..', 'second')) };
+}
+
+function inProcess(file: string, home: Home, changes: Partial<RestoreOptions> = {}): Promise<RestoreReport> {
+  const options = { file, paths: statePaths(home.state, '/'), configFile: join(home.path, 'podserve.yaml'), publisher, now: Date.now() };
+  return restore({ ...options, force: false, signal: new AbortController().signal, ...changes });
+}
+
+/** Restoring `file` must fail with this line and leave nothing anywhere. */
+async function refuses(file: string, home: Home, line: RegExp): Promise<void> {
+  const untouched = treeOf(home.path);
+  await assert.rejects(inProcess(file, home), (error) => {
+    assert.match(describeError(error), line);
+    return true;
+  });
+  assert.deepEqual(treeOf(home.path), untouched);
+}
+
+function events(home: Home): unknown[] {
+  using ledger = openLedger(join(home.state, 'authority', 'ledger.sqlite'), Date.now()).ledger;
+  return ledger.events();
+}
+
+/** Seconds since the epoch. */
+function endOfFirst({ state }: Home): number {
+  return Math.floor(statSync(join(state, 'certificates', 'mail', '..gen-000001')).mtimeMs / 1000);
+}
+
+test('a round trip gives back everything: files, links, modes, groups, history and configuration', async (t) => {
+  const { home, file, elsewhere } = await backedUp(t);
+  const { stdout } = succeeded(await elsewhere.podserve('restore', file));
+  assert.match(stdout, /restored from the backup of .*\n  certificates   2\n/);
+  assert.deepEqual(treeOf(elsewhere.state, OF_PROCESSES), treeOf(home.state, OF_PROCESSES));
+  assert.deepEqual(events(elsewhere), events(home));
+  assert.equal(readFileSync(join(elsewhere.path, 'podserve.yaml'), 'utf8'), CONFIGURATION);
+  const authority = statSync(join(elsewhere.state, 'authority'));
+  assert.equal(authority.mode & 0o777, 0o700);
+
+  const check = async (one: Home): Promise<string> =>
+    succeeded(await one.podserve('certificates', '--mode', 'check')).stdout.replaceAll(one.path, 'HOME');
+  assert.equal(await check(elsewhere), await check(home));
+  // The retained generation keeps the moment at which it stopped being current.
+  assert.equal(endOfFirst(elsewhere), endOfFirst(home));
+});
+
+test('after a restore the same CA goes on: the next leaf is signed by the root that clients trust', async (t) => {
+  const { home, file, elsewhere } = await backedUp(t);
+  succeeded(await elsewhere.podserve('restore', file));
+  succeeded(await elsewhere.podserve('certificates', '--mode', 'renew', '--force', '--name', 'default'));
+  const certificates = join(elsewhere.state, 'certificates');
+  succeeded(
+    await run('openssl', [
+      'verify',
+      '-x509_strict',
+      '-CAfile',
+      join(home.state, 'certificates', 'ca.pem'),
+      join(certificates, 'default', 'cert.pem'),
+    ]),
+  );
+});
+
+test('a backup is 0600 from its first byte, and says that it holds keys', async (t) => {
+  const home = await filledHome(t);
+  const trace = join(home.path, 'trace');
+  const command = ['-f', '-e', 'trace=openat,rename,chmod', '-o', trace, PODSERVE, 'backup', '../b.tar.gz'];
+  const { stderr } = succeeded(await run('sh', ['-c', 'umask 0; exec strace "$@"', 'sh', ...command], { cwd: home.path }));
+  assert.match(stderr, /it holds private keys/);
+  const lines = readFileSync(trace, 'utf8').split('\n');
+  const made = lines.filter((line) => /openat\(.*\.podserve-backup-.*O_CREAT/.test(line));
+  assert.ok(
+    made.some((line) => /archive", .*O_CREAT\|O_EXCL.*, 0600\) = \d/.test(line)),
+    made.join('\n'),
+  );
+  assert.ok(lines.some((line) => /rename\(".*\.podserve-backup-[^/]*\/archive", ".*b\.tar\.gz"\)/.test(line)));
+  assert.equal(statSync(join(home.path, '..', 'b.tar.gz')).mode & 0o777, 0o600);
+});
+
+test('a backup never overwrites unless told to, and never goes into the state directory', async (t) => {
+  const home = await filledHome(t);
+  const file = join(home.path, '..', 'b.tar.gz');
+  writeFileSync(file, 'precious');
+  const refused = await home.podserve('backup', file);
+  assert.equal(refused.code, 2);
+  assert.match(
+    refused.stderr,
+    /^podserve: the backup cannot be written there: .*b\.tar\.gz: it exists; give another name, or --force to replace it\n$/,
+  );
+  assert.equal(readFileSync(file, 'utf8'), 'precious');
+  succeeded(await home.podserve('backup', '--force', file));
+  assert.notEqual(readFileSync(file, 'utf8'), 'precious');
+
+  symlinkSync(home.state, join(home.path, 'other-way'));
+  for (const inside of ['data/b.tar.gz', 'data/certificates/b.tar.gz', 'other-way/b.tar.gz']) {
+    const { code, stderr } = await home.podserve('backup', inside);
+    assert.equal(code, 2);
+    assert.match(stderr, /inside the state directory/);
+  }
+  assert.equal((await home.podserve('backup', 'nowhere/b.tar.gz')).code, 2);
+  assert.equal((await home.podserve('backup', '--state', 'elsewhere', '../c.tar.gz')).code, 2);
+  assert.equal((await home.podserve('backup')).code, 2);
+});
+
+test('a full disk leaves no half backup, and the one that was there', async (t) => {
+  const home = await filledHome(t);
+  const small = join(home.path, '..', 'small');
+  mkdirSync(small);
+  // One that has no room for the ledger's copy, and one that has, but not for the archive.
+  for (const [pages, line] of [
+    [3, /the ledger cannot be copied: .*full; see whether there is room/],
+    [12, /the backup failed: .*ENOSPC.*free some space/],
+  ] as const) {
+    succeeded(await run('mount', ['-t', 'tmpfs', '-o', `size=${pages * 4}k`, 'tmpfs', small]));
+    try {
+      writeFileSync(join(small, 'b.tar.gz'), 'precious');
+      const { code, stderr } = await home.podserve('backup', '--force', join(small, 'b.tar.gz'));
+      assert.equal(code, 1, stderr);
+      assert.match(stderr, line);
+      assert.deepEqual(readdirSync(small), ['b.tar.gz']);
+      assert.equal(readFileSync(join(small, 'b.tar.gz'), 'utf8'), 'precious');
+    } finally {
+      await run('umount', [small]);
+    }
+  }
+});
+
+async function renewUntil(home: Home, enough: AbortSignal): Promise<void> {
+  while (!enough.aborted) succeeded(await home.podserve('certificates', '--mode', 'renew', '--force'));
+}
+
+test('a backup taken while certificates are renewed all the time is whole', async (t) => {
+  const home = await filledHome(t);
+  const enough = new AbortController();
+  const renewing = renewUntil(home, enough.signal);
+  for (let round = 0; round < scaled(20); round++) {
+    const file = join(home.path, '..', `b${round}.tar.gz`);
+    succeeded(await home.podserve('backup', file));
+    const elsewhere = homeIn(join(home.path, '..', `restored-${round}`));
+    const report = await inProcess(file, elsewhere);
+    assert.deepEqual(report.warnings, []);
+    succeeded(await elsewhere.podserve('certificates', '--mode', 'check'));
+  }
+  enough.abort();
+  await renewing;
+});
+
+test('a damaged ledger or certificate does not hinder a backup; both are named', async (t) => {
+  const home = await filledHome(t);
+  writeFileSync(join(home.state, 'authority', 'ledger.sqlite'), 'garbage '.repeat(1000));
+  for (const suffix of ['-wal', '-shm']) rmSync(join(home.state, 'authority', `ledger.sqlite${suffix}`), { force: true });
+  writeFileSync(join(home.state, 'certificates', 'mail', '..gen-000002', 'cert.pem'), 'garbage');
+  const file = join(home.path, '..', 'b.tar.gz');
+  const { stderr } = succeeded(await home.podserve('backup', file));
+  assert.match(stderr, /ledger .* is damaged .* without history/);
+  assert.match(stderr, /certificate mail is in the backup as it is, damaged: .*cert\.pem/);
+  const elsewhere = homeIn(join(home.path, '..', 'second'));
+  const { warnings } = await inProcess(file, elsewhere);
+  assert.match(warnings.join('\n'), /certificate mail is damaged in the backup itself/);
+});
+
+test('a state directory that is not empty is refused, and with --force moved aside with nothing lost', async (t) => {
+  const { home, file, elsewhere } = await backedUp(t);
+  mkdirSync(join(elsewhere.state, 'apache'), { recursive: true });
+  writeFileSync(join(elsewhere.state, 'apache', 'own'), 'kept in place');
+  writeFileSync(join(elsewhere.path, 'podserve.yaml'), 'domain: other.test\n');
+  succeeded(await elsewhere.podserve('certificates', '--mode', 'init'));
+  const present = treeOf(elsewhere.state, OF_PROCESSES);
+
+  const refused = await elsewhere.podserve('restore', file);
+  assert.equal(refused.code, 2);
+  assert.match(
+    refused.stderr,
+    /^podserve: the state directory is not empty: .*data; give an empty one with --state DIR, or --force to move .*\n$/,
+  );
+  assert.deepEqual(treeOf(elsewhere.state, OF_PROCESSES), present);
+
+  const report = JSON.parse(succeeded(await elsewhere.podserve('restore', '--force', '--json', file)).stdout) as RestoreReport;
+  assert.match(report.aside ?? '', /data\.before-restore-\d{8}T\d{6}Z$/);
+  const { 'apache/own': own, apache, ...parts } = present;
+  assert.deepEqual(treeOf(report.aside ?? '', OF_PROCESSES), parts);
+  assert.deepEqual(treeOf(elsewhere.state, OF_PROCESSES), { ...treeOf(home.state, OF_PROCESSES), 'apache/own': own, apache });
+  assert.equal(readFileSync(join(elsewhere.path, 'podserve.yaml'), 'utf8'), CONFIGURATION);
+  const configurations = readdirSync(elsewhere.path).filter((name) => name.startsWith('podserve.yaml.before-restore-'));
+  assert.deepEqual(
+    configurations.map((name) => readFileSync(join(elsewhere.path, name), 'utf8')),
+    ['domain: other.test\n'],
+  );
+});
+
+test('a configuration that is there and differs is kept, and how to see the other is said', async (t) => {
+  const { file, elsewhere } = await backedUp(t);
+  writeFileSync(join(elsewhere.path, 'podserve.yaml'), 'domain: other.test\n');
+  const { stderr } = succeeded(await elsewhere.podserve('restore', file));
+  const command = /(tar -xzOf \S+ podserve\.yaml)/.exec(stderr)?.[1] ?? '';
+  assert.equal((await run('sh', ['-c', command])).stdout, CONFIGURATION);
+  assert.equal(readFileSync(join(elsewhere.path, 'podserve.yaml'), 'utf8'), 'domain: other.test\n');
+});
+
+test('nothing is restored under a running service or a command that is publishing', async (t) => {
+  const { home, file } = await backedUp(t);
+  const service = start(t, PODSERVE, ['certificates', '--mode', 'cron'], { cwd: home.path });
+  while (!existsSync(join(home.state, 'authority', 'resident.json'))) await new Promise((resolve) => setTimeout(resolve, 20));
+  const untouched = treeOf(home.state, OF_PROCESSES);
+  const running = await home.podserve('restore', '--force', file);
+  assert.equal(running.code, 1);
+  assert.match(running.stderr, /podserve runs here already.*certificates --mode cron/);
+  assert.deepEqual(treeOf(home.state, OF_PROCESSES), untouched);
+  service.child.kill('SIGTERM');
+  await service.done;
+
+  await using lock = await lockPublication(join(home.state, 'certificates'), { publisher, waitMs: 0 });
+  const locked = await home.podserve('restore', '--force', file);
+  assert.equal(locked.code, 1, lock.root);
+  assert.match(locked.stderr, /another process is publishing/);
+  assert.deepEqual(treeOf(home.state, OF_PROCESSES), untouched);
+  assert.deepEqual(readdirSync(home.path), ['data', 'podserve.yaml']);
+});
+
+test('an archive cut off anywhere, or with any byte changed, is refused and changes nothing', async (t) => {
+  const { file, elsewhere } = await backedUp(t);
+  const whole = readFileSync(file);
+  const random = randomStream('damaged archives');
+  const damaged = join(elsewhere.path, '..', 'damaged.tar.gz');
+  // The first ten bytes are gzip's own, among them a time and a system that nothing depends on.
+  const places = Array.from({ length: scaled(200) }, () => 10 + Math.floor(random() * (whole.length - 10)));
+  for (const place of places) {
+    writeFileSync(damaged, whole.subarray(0, place));
+    await refuses(damaged, elsewhere, /this backup cannot be restored: .*damaged\.tar\.gz: .*; nothing was changed/);
+    const flipped = Buffer.from(whole);
+    flipped[place] = (flipped[place] ?? 0) ^ (1 << Math.floor(random() * 8));
+    writeFileSync(damaged, flipped);
+    await refuses(damaged, elsewhere, /damaged\.tar\.gz: /);
+  }
+  for (const content of ['', 'garbage', 'certificates']) {
+    writeFileSync(damaged, content);
+    await refuses(damaged, elsewhere, /this backup cannot be restored/);
+  }
+  assert.deepEqual(readdirSync(join(elsewhere.path, '..')).sort(), ['backup.tar.gz', 'damaged.tar.gz', 'first', 'second']);
+});
+
+function format(entries: number): CraftedEntry {
+  const document = { format: 'podserve-backup', version: 1, createdAt: '', podserve: '', host: '', entries };
+  return { path: 'format.json', content: JSON.stringify(document) };
+}
+
+test('a hostile archive reaches nothing outside, whatever its entries are', async (t) => {
+  const directory = scratchDirectory(t);
+  const home = homeIn(join(directory, 'home'));
+  const file = join(directory, 'hostile.tar.gz');
+  const top: CraftedEntry = { path: 'certificates/', type: 'Directory' };
+  const hostile: [RegExp, CraftedEntry[]][] = [
+    [/leads elsewhere/, [format(1), { path: '../evil', content: 'x' }]],
+    [/leads elsewhere/, [format(2), top, { path: 'certificates/../../evil', content: 'x' }]],
+    [/is absolute/, [format(1), { path: join(directory, 'evil'), content: 'x' }]],
+    [/no backup holds such a path/, [format(1), { path: 'evil', content: 'x' }]],
+    [/leads out to/, [format(2), top, { path: 'certificates/l', type: 'SymbolicLink', linkpath: '/etc' }]],
+    [/leads out to/, [format(2), top, { path: 'certificates/l', type: 'SymbolicLink', linkpath: '../../..' }]],
+    // Through a link that is itself harmless.
+    [
+      /lies in no directory/,
+      [
+        format(4),
+        top,
+        { path: 'certificates/d/', type: 'Directory' },
+        { path: 'certificates/l', type: 'SymbolicLink', linkpath: 'd' },
+        { path: 'certificates/l/evil', content: 'x' },
+      ],
+    ],
+    [
+      /comes twice/,
+      [format(3), top, { path: 'certificates/l', type: 'SymbolicLink', linkpath: 'x' }, { path: 'certificates/l', content: 'x' }],
+    ],
+    [
+      /is a Link/,
+      [format(3), top, { path: 'certificates/a', content: 'x' }, { path: 'certificates/b', type: 'Link', linkpath: 'certificates/a' }],
+    ],
+    [/is a (CharacterDevice|FIFO)/, [format(2), top, { path: 'certificates/c', type: 'FIFO' }]],
+    [/lies in no directory/, [format(1), { path: 'certificates/a', content: 'x' }]],
+    [/does not begin with format\.json/, [top]],
+    [/format\.json is a/, [{ path: 'format.json', type: 'SymbolicLink', linkpath: '/etc/passwd' }]],
+    [/comes twice/, [format(1), format(1)]],
+    [/too large/, [{ path: 'format.json', content: ' '.repeat(100_000) }]],
+    [/cut off: 1 of 2 entries/, [format(2), top]],
+    [/made by a newer version/, [{ path: 'format.json', content: '{"format":"podserve-backup","version":2}' }]],
+    [/no backup of podserve/, [{ path: 'format.json', content: '{}' }]],
+    [/no sound tar file/, []],
+  ];
+  for (const [line, entries] of hostile) {
+    craftArchive(file, entries);
+    await refuses(file, home, line);
+  }
+  assert.deepEqual(readdirSync(directory).sort(), ['home', 'hostile.tar.gz']);
+});
+
+test('state of a newer version in an archive is refused, unchanged', async (t) => {
+  const { home, elsewhere } = await backedUp(t);
+  const file = join(home.path, '..', 'newer.tar.gz');
+  const manifest = join(home.state, 'certificates', 'mail', '..gen-000002', 'manifest.json');
+  const text = readFileSync(manifest, 'utf8');
+  writeFileSync(manifest, text.replace('"version": 1', '"version": 2'));
+  succeeded(await home.podserve('backup', file));
+  await refuses(file, elsewhere, /state of a newer version of podserve: .*newer\.tar\.gz: its manifest has version 2/);
+  writeFileSync(manifest, text);
+
+  const { DatabaseSync } = await import('node:sqlite');
+  using database = new DatabaseSync(join(home.state, 'authority', 'ledger.sqlite'));
+  database.exec('PRAGMA user_version = 999');
+  succeeded(await home.podserve('backup', '--force', file));
+  await refuses(file, elsewhere, /state of a newer version of podserve: .*newer\.tar\.gz: its schema is version 999/);
+});
+
+test('an archive that is open to the world brings back no open authority and no open key', async (t) => {
+  const { home, elsewhere } = await backedUp(t);
+  chmodSync(join(home.state, 'authority'), 0o777);
+  for (const name of readdirSync(join(home.state, 'authority', 'local-ca')))
+    chmodSync(join(home.state, 'authority', 'local-ca', name), 0o666);
+  chmodSync(join(home.state, 'certificates', 'mail', '..gen-000002', 'privkey.pem'), 0o4777);
+  const file = join(home.path, '..', 'open.tar.gz');
+  succeeded(await home.podserve('backup', file));
+  succeeded(await elsewhere.podserve('restore', file));
+  const modes = treeOf(elsewhere.state);
+  assert.match(modes['authority'] ?? '', /^directory 700 /);
+  assert.match(modes['authority/local-ca/root-000001.pem'] ?? '', /^file 600 /);
+  assert.match(modes['certificates/mail/..gen-000002/privkey.pem'] ?? '', /^file 640 /);
+});
+
+test('a user without the right to set groups gets keys for himself alone, and one line says so', async (t) => {
+  const { file, elsewhere } = await backedUp(t);
+  for (const place of [elsewhere.path, join(elsewhere.path, '..')]) chmodSync(place, 0o777);
+  chmodSync(file, 0o644);
+  const nobody = ['--reuid=65534', '--regid=65534', '--clear-groups'];
+  const cache = { NODE_COMPILE_CACHE: join(elsewhere.path, 'cache') };
+  const { stderr } = succeeded(await run('setpriv', [...nobody, PODSERVE, 'restore', file], { cwd: elsewhere.path, env: cache }));
+  assert.match(stderr, /6 files with keys are readable by user 65534 alone/);
+  assert.match(treeOf(elsewhere.state)['certificates/default/..gen-000001/privkey.pem'] ?? '', /^file 600 65534:65534 /);
+});
+
+test('what restore cannot use is named in one line', async (t) => {
+  const { file, elsewhere } = await backedUp(t);
+  for (const [args, line] of [
+    [[], /what to restore/],
+    [['nowhere.tar.gz'], /nowhere\.tar\.gz: there is no such file/],
+    [['.'], /it is no file/],
+  ] as const) {
+    const { code, stderr } = await elsewhere.podserve('restore', ...args);
+    assert.equal(code, 2);
+    assert.match(stderr, line);
+    assert.equal(stderr.trim().split('\n').length, 1);
+  }
+  mkdirSync(elsewhere.state);
+  succeeded(await run('mount', ['-t', 'tmpfs', 'tmpfs', elsewhere.state]));
+  try {
+    // A mount point itself may be restored into; what cannot be renamed says so.
+    const { code, stderr } = await elsewhere.podserve('restore', file);
+    assert.equal(code, 1, basename(file));
+    assert.match(stderr, /a part of it is a mount of its own/);
+    assert.deepEqual(readdirSync(elsewhere.state), []);
+  } finally {
+    await run('umount', [elsewhere.state]);
+  }
+});
