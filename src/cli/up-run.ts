@@ -9,7 +9,6 @@ import { PodserveError, messageOf } from '../platform/errors.ts';
 import { openLogFile, type LogFile } from '../platform/log-file.ts';
 import { lineFormatter, openLog, printingSink, type LineSink } from '../platform/open-log.ts';
 import { startAdmin, type Admin } from '../services/admin/admin.ts';
-import type { PassReport } from '../services/certificates/pass.ts';
 import { startResident, type Resident } from '../services/certificates/resident.ts';
 import { serviceStatus } from '../services/certificates/status.ts';
 import { claimInstance } from '../services/instance.ts';
@@ -41,6 +40,7 @@ export async function up(args: Arguments, context: Context): Promise<number> {
   const say = (line: string): void => (talks ? context.out(line) : undefined);
   const seen = new Map<string, number>();
   let ready = false;
+  let failure: unknown;
 
   // The page's port first: nothing is issued or said when it is taken.
   await using admin = await startAdmin({
@@ -63,6 +63,7 @@ export async function up(args: Arguments, context: Context): Promise<number> {
     onReload: (ask) => context.onHangup(ask),
     onPass(report) {
       for (const line of renewalLines(report, seen, clock.now())) if (ready) say(line);
+      failure = report.results.find(({ spec }) => spec.name === config.admin.certificate)?.error;
       admin.changed();
     },
     onReloaded(next) {
@@ -76,7 +77,8 @@ export async function up(args: Arguments, context: Context): Promise<number> {
     return serviceStatus({ config: service.config, paths, ledger: service.ledger, trouble: state.trouble }, { now: clock.now(), limit });
   };
 
-  await firstPass(resident, paths, config);
+  const published = (): boolean => currentLink(paths.certificates, config.admin.certificate) !== undefined;
+  await firstPass(resident, published, () => failure);
   await pageServed(admin, context);
   instance.describe({ page: admin.url, statusPorts: { certificates: resident.statusUrl, admin: admin.statusUrl } });
   if (!signal.aborted) {
@@ -107,17 +109,14 @@ function withPage(config: Config): Config {
 }
 
 /** Nothing was ever published and nothing can be: then there is nothing to stay for. Else what is there is served. */
-async function firstPass(resident: Resident, paths: StatePaths, { admin }: Config): Promise<void> {
-  const published = (): boolean => currentLink(paths.certificates, admin.certificate) !== undefined;
-  let report: PassReport;
+async function firstPass(resident: Resident, published: () => boolean, failure: () => unknown): Promise<void> {
   try {
-    report = await resident.first;
+    await resident.first;
   } catch (error) {
     if (published()) return;
     throw error;
   }
-  const failed = report.results.find(({ spec, outcome }) => spec.name === admin.certificate && outcome === 'failed');
-  if (failed !== undefined && !published()) throw failed.error;
+  if (failure() !== undefined && !published()) throw failure();
 }
 
 async function pageServed(admin: Admin, { clock, signal }: Context): Promise<void> {

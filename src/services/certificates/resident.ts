@@ -31,7 +31,7 @@ export interface Resident extends AsyncDisposable {
   /** The service as it is now: a reload exchanges it. */
   readonly state: CronState;
   /** Settles after the first pass. Rejects when that could do nothing at all; the service tries again all the same. */
-  readonly first: Promise<PassReport>;
+  readonly first: Promise<void>;
   /** URL of the status port. */
   readonly statusUrl: string;
 }
@@ -61,12 +61,12 @@ export async function startResident(options: ResidentOptions): Promise<Resident>
   const place = placeOf(config.certificateService.status, 'certificateService.status');
   const port = starting.use(await serveStatus(place, certificatesStatusPort(state), log));
 
-  const first = Promise.withResolvers<PassReport>();
+  const first = Promise.withResolvers<void>();
   first.promise.catch(() => undefined);
   const cron = runCron(state, {
     onPass(report) {
-      first.resolve(report);
       options.onPass?.(report);
+      first.resolve();
     },
     onTrouble: (error) => first.reject(error),
     onReload: (ask) => options.onReload(ask),
