@@ -1,4 +1,4 @@
-import { lstatSync, watch } from 'node:fs';
+import { lstatSync, watch, type Stats } from 'node:fs';
 import { join } from 'node:path';
 
 import { SECOND, type Clock } from '../platform/clock.ts';
@@ -48,7 +48,7 @@ function placeOf(directory: string): string {
 /** A publication is known by its certificate `default`, before its first generation too. */
 function topOrOwn(directory: string): string {
   const below = join(directory, DEFAULT_NAME);
-  return lstatSync(below, { throwIfNoEntry: false })?.isDirectory() ? below : directory;
+  return statOf(below) === undefined ? directory : below;
 }
 
 async function look(directory: string, place: string): Promise<Generation | string> {
@@ -62,10 +62,19 @@ async function look(directory: string, place: string): Promise<Generation | stri
 }
 
 function whyNothing(directory: string, place: string): string {
-  if (lstatSync(directory, { throwIfNoEntry: false }) === undefined) return `${directory} does not exist`;
-  const plain = FILES.filter((file) => lstatSync(join(place, file), { throwIfNoEntry: false })?.isFile());
+  if (statOf(directory) === undefined) return `${directory} does not exist`;
+  const plain = FILES.filter((file) => statOf(join(place, file))?.isFile());
   if (plain.length === 0) return `nothing is published in ${place} yet (there is no ${CURRENT})`;
   return `${plain.join(', ')} in ${place} are plain files; the certificate service adopts them when it starts`;
+}
+
+/** Undefined where nothing can be seen. */
+function statOf(path: string): Stats | undefined {
+  try {
+    return lstatSync(path);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Aborts when something changes in `directory`. The poll makes up for where it cannot be watched. */

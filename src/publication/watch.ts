@@ -86,8 +86,8 @@ export function watchPublication(root: string, options: WatchOptions): void {
   }
 
   function keepWatched(directory: string, onEvent: (file: string | null) => void): void {
-    const stat = statSync(directory, { throwIfNoEntry: false });
-    const identity = stat === undefined || stat.nlink === 0 ? undefined : `${stat.dev}:${stat.ino}`;
+    const stat = attempt(() => statSync(directory));
+    const identity = typeof stat === 'string' || stat.nlink === 0 ? undefined : `${stat.dev}:${stat.ino}`;
     const before = watched.get(directory);
     if (before !== undefined && before.identity === identity) return;
     before?.watcher.close();
