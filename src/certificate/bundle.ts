@@ -36,7 +36,7 @@ export function parseBundle(privateKeyPem: string, certificatesPem: string): Bun
   checkOrder([leaf, ...chain]);
   return {
     key,
-    privateKeyPem: key.export({ type: 'pkcs8', format: 'pem' }).toString(),
+    privateKeyPem: key.export({ type: 'pkcs8', format: 'pem' }),
     leaf,
     leafPem: pemOf(leaf),
     chain,

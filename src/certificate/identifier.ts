@@ -48,7 +48,7 @@ export function displayIdentifier(identifier: Identifier): string {
   return (wildcard ? '*.' : '') + (domainToUnicode(plain) || plain);
 }
 
-export function isWildcard(identifier: Identifier): boolean {
+function isWildcard(identifier: Identifier): boolean {
   return identifier.type === 'dns' && identifier.value.startsWith('*.');
 }
 
@@ -56,11 +56,14 @@ export function isWildcard(identifier: Identifier): boolean {
 export function addressOctets(address: string): Uint8Array {
   if (!address.includes(':')) return Uint8Array.from(address.split('.').map(Number));
   const [head = '', tail = ''] = address.split('::');
-  const groups = (part: string): number[] => (part === '' ? [] : part.split(':').flatMap(groupValues));
-  const left = groups(head);
-  const right = groups(tail);
+  const left = groupsOf(head);
+  const right = groupsOf(tail);
   const all = [...left, ...Array<number>(8 - left.length - right.length).fill(0), ...right];
   return Uint8Array.from(all.flatMap((group) => [group >> 8, group & 0xff]));
+}
+
+function groupsOf(part: string): number[] {
+  return part === '' ? [] : part.split(':').flatMap(groupValues);
 }
 
 function groupValues(group: string): number[] {

@@ -41,7 +41,7 @@ export interface Situation {
   readonly now: number;
 }
 
-export type Reason =
+type Reason =
   | 'not-due'
   | 'missing'
   | 'corrupt'
@@ -145,7 +145,7 @@ export function emergencyLine(spec: CertificateSpec, published: Published): numb
   return published.notAfter - Math.min(LONGEST_LEAD_OF_EMERGENCY, lead / 2);
 }
 
-export function isEmergency(spec: CertificateSpec, current: Current, now: number): boolean {
+function isEmergency(spec: CertificateSpec, current: Current, now: number): boolean {
   return current.state !== 'published' || now >= emergencyLine(spec, current);
 }
 

@@ -1,5 +1,6 @@
 import { describeError } from '../platform/errors.ts';
 import { silentLog } from '../platform/log.ts';
+import type { HookNotice } from '../services/event-hook.ts';
 import type { Result } from '../services/certificates/result.ts';
 import { flag, type Arguments, type Context } from './command.ts';
 import { inDays, minute } from './dates.ts';
@@ -40,7 +41,7 @@ export async function renew(mode: 'init' | 'renew', args: Arguments, context: Co
     log: silentLog,
     signal: context.signal,
     publisher: publisherOf(`certificates --mode ${mode}`, context.env),
-    ...(hook === undefined ? {} : { notify: hook.notify }),
+    ...(hook === undefined ? {} : { notify: (notice: HookNotice) => hook.notify(notice) }),
   });
   for (const warning of opened.warnings) context.err(`warning: ${warning}`);
   const pass = await runPass(opened.service, {

@@ -12,7 +12,7 @@ export interface Issuer {
   issue(spec: CertificateSpec, options: IssueOptions): Promise<Bundle>;
 }
 
-export interface IssueOptions {
+interface IssueOptions {
   /** The time that the certificate starts at, ms since the epoch. */
   readonly now: number;
   /** How long it shall live, ms; an issuer may give less. Default: the spec's. */

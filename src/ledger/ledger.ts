@@ -13,7 +13,7 @@ export interface Event {
   readonly generation: number | null;
 }
 
-export type EventKind =
+type EventKind =
   | 'issued'
   | 'restored'
   | 'adopted'

@@ -48,7 +48,7 @@ export function testSpec(changes: Partial<Omit<CertificateSpec, 'identifiers'>> 
 }
 
 /** The default configuration with other certificates. */
-export async function testConfig(certificates: readonly CertificateSpec[]): Promise<Config> {
+async function testConfig(certificates: readonly CertificateSpec[]): Promise<Config> {
   const config = await loadConfig({ env: {}, cwd: '/nonexistent' });
   return { ...config, certificates };
 }

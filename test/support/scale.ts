@@ -1,12 +1,12 @@
 /** Full counts in `npm run test:soak`, a tenth of them in `npm test`. */
-export const soak = process.env['PODSERVE_SOAK'] === '1';
+const soak = process.env['PODSERVE_SOAK'] === '1';
 
 export function scaled(full: number): number {
   return soak ? full : Math.ceil(full / 10);
 }
 
 /** The seed of this run: given, or made and printed so that a failure can be repeated. */
-export const seed = Number(process.env['PODSERVE_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
+const seed = Number(process.env['PODSERVE_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
 
 /** Uniform numbers in [0, 1) from the seed (mulberry32), one independent stream per label. */
 export function randomStream(label: string): () => number {

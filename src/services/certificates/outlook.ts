@@ -5,7 +5,7 @@ import type { CertificateSpec } from '../../certificate/spec.ts';
 import type { Condition, Outlook } from '../../ledger/ledger.ts';
 
 /** A short digest of everything in a spec that a decision depends on. */
-export function specDigest(spec: CertificateSpec): string {
+function specDigest(spec: CertificateSpec): string {
   const parts = [spec.identifiers.map(({ value }) => value), spec.keyType, spec.issuers, spec.lifetime, spec.renewBefore];
   return createHash('sha256').update(JSON.stringify(parts)).digest('base64url').slice(0, 22);
 }

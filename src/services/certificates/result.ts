@@ -2,7 +2,7 @@ import type { Manifest } from '../../certificate/generation.ts';
 import type { Current, Decision } from '../../certificate/renewal.ts';
 import type { CertificateSpec } from '../../certificate/spec.ts';
 
-export type Outcome = 'kept' | 'published' | 'adopted' | 'restored' | 'waiting' | 'failed' | 'planned';
+type Outcome = 'kept' | 'published' | 'adopted' | 'restored' | 'waiting' | 'failed' | 'planned';
 
 /** What became of one certificate in one pass. */
 export interface Result {

@@ -1,4 +1,3 @@
-import type { CertificateSpec } from '../../certificate/spec.ts';
 import type { Publisher } from '../../certificate/generation.ts';
 import type { Config } from '../../config/config.ts';
 import type { StatePaths } from '../../config/state.ts';
@@ -30,9 +29,4 @@ export interface Issuers {
   named(name: string): Promise<Issuer>;
   /** The built-in CA, which also gives the roots for `ca.pem`. */
   localCa(): Promise<LocalCa>;
-}
-
-/** Whether the built-in CA is wanted by any certificate. */
-export function wantsLocalCa(specs: readonly CertificateSpec[]): boolean {
-  return specs.some((spec) => spec.issuers.includes('local-ca'));
 }
