@@ -29,6 +29,8 @@ const SHARED_OPTIONS = {
   json: { type: 'boolean' },
 } as const satisfies ParseArgsOptionsConfig;
 
+const SAME_WISH_MS = 500;
+
 async function run(argv: readonly string[], context: Context): Promise<number> {
   const [name, ...rest] = argv;
   if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
@@ -85,7 +87,18 @@ function overview(): string {
 
 function processContext(): Context {
   const stop = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort(signal));
+  let askedAt = 0;
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      if (!stop.signal.aborted) {
+        askedAt = performance.now();
+        stop.abort(signal);
+        return;
+      }
+      // npm passes on a Ctrl-C that the terminal has sent to us as well: that is one wish, not two.
+      if (performance.now() - askedAt > SAME_WISH_MS) process.exit(signal === 'SIGINT' ? 130 : 143);
+    });
+  }
   return {
     env: process.env,
     cwd: process.cwd(),
@@ -101,10 +114,10 @@ function processContext(): Context {
   };
 }
 
-// A reader that went away (podserve … | head) is no failure of ours.
+// A reader that went away (podserve … | head) is no failure of ours, and neither is a terminal that was closed.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
+    if (error.code !== 'EPIPE' && error.code !== 'EIO') throw error;
   });
 }
 

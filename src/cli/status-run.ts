@@ -48,10 +48,12 @@ async function stand(plain: Config, args: Arguments, context: Context): Promise<
   using ledger = peekLedger(paths.ledger);
   const [own, apache] = await Promise.all([
     askAll(found.state === 'running' ? found.instance.statusPorts : {}),
-    askStatus(`http://${plain.apache.status}`, 'apache', ANSWER_WITHIN),
+    askStatus(`http://${plain.apache.status}`, '/status', ANSWER_WITHIN),
   ]);
-  const services = apache.answers ? { ...own, apache } : own;
-  const config = listOwn(plain, found, apache.answers);
+  // Another user of this host may run one on another publication: that is none of ours.
+  const isOurs = apache.answers && apache.publication === paths.certificates;
+  const services = isOurs ? { ...own, apache } : own;
+  const config = listOwn(plain, found, isOurs);
   const now = clock.now();
   const seen = await serviceStatus({ config, paths, ledger }, { now, events: EVENTS });
   const endpoints = await endpointsStatus(config, seen, { timeoutMs: ANSWER_WITHIN, signal });
@@ -73,7 +75,7 @@ function listOwn(config: Config, found: Found, apacheRuns: boolean): Config {
 
 async function askAll(ports: Instance['statusPorts']): Promise<Standing['services']> {
   const asked = await Promise.all(
-    Object.entries(ports).map(async ([name, url]) => [name, await askStatus(url, name, ANSWER_WITHIN)] as const),
+    Object.entries(ports).map(async ([name, url]) => [name, await askStatus(url, '/readyz', ANSWER_WITHIN)] as const),
   );
   return Object.fromEntries(asked.flatMap(([name, answer]) => (answer.answers ? [[name, answer]] : [])));
 }

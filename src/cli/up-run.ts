@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
+import { closeSync, openSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 
 import type { Config, LogConfig } from '../config/config.ts';
 import type { StatePaths } from '../config/state.ts';
-import { SECOND } from '../platform/clock.ts';
+import { SECOND, type Clock } from '../platform/clock.ts';
 import { PodserveError, messageOf } from '../platform/errors.ts';
 import { openLogFile, type LogFile } from '../platform/log-file.ts';
 import { lineFormatter, openLog, printingSink, type LineSink } from '../platform/open-log.ts';
@@ -27,7 +28,11 @@ const LOOK_EVERY = 5;
 
 /** `podserve up` */
 export async function up(args: Arguments, context: Context): Promise<number> {
-  const { clock, env, signal } = context;
+  const { clock, env } = context;
+  const closed = new AbortController();
+  const signal = AbortSignal.any([context.signal, closed.signal]);
+  const onReload = (ask: () => void): (() => void) =>
+    context.onHangup(() => (context.interactive && !hasTerminal() ? closed.abort('the terminal was closed') : ask()));
   const read = configLoader(args, context);
   const load = async (): Promise<Config> => withPage(await read());
   let config = await load();
@@ -60,7 +65,7 @@ export async function up(args: Arguments, context: Context): Promise<number> {
     clock,
     log,
     load,
-    onReload: (ask) => context.onHangup(ask),
+    onReload,
     onPass(report) {
       for (const line of renewalLines(report, seen, clock.now())) if (ready) say(line);
       failure = report.results.find(({ spec }) => spec.name === config.admin.certificate)?.error;
@@ -79,7 +84,7 @@ export async function up(args: Arguments, context: Context): Promise<number> {
 
   const published = (): boolean => currentLink(paths.certificates, config.admin.certificate) !== undefined;
   await firstPass(resident, published, () => failure);
-  await pageServed(admin, context);
+  await pageServed(admin, clock, signal);
   instance.describe({ page: admin.url, statusPorts: { certificates: resident.statusUrl, admin: admin.statusUrl } });
   if (!signal.aborted) {
     const typed = (words: string): string => asTyped(words, args, context);
@@ -119,11 +124,21 @@ async function firstPass(resident: Resident, published: () => boolean, failure: 
   if (failure() !== undefined && !published()) throw failure();
 }
 
-async function pageServed(admin: Admin, { clock, signal }: Context): Promise<void> {
+async function pageServed(admin: Admin, clock: Clock, signal: AbortSignal): Promise<void> {
   admin.reconfigured();
   for (const deadline = performance.now() + PAGE_DEADLINE; performance.now() < deadline && !signal.aborted;) {
     if (admin.hinder() === undefined) return;
     await clock.sleep(LOOK_EVERY, signal);
+  }
+}
+
+/** The kernel sends SIGHUP for a closed terminal too, which is no wish to read the configuration. */
+function hasTerminal(): boolean {
+  try {
+    closeSync(openSync('/dev/tty', 'r'));
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -2,19 +2,26 @@ import { get } from 'node:http';
 
 /** What a status port answers about a service, or why there is no answer. */
 export type StatusAnswer =
-  | { readonly answers: true; readonly ready: boolean; readonly reasons: readonly string[] }
+  | {
+      readonly answers: true;
+      readonly ready: boolean;
+      readonly reasons: readonly string[];
+      /** Of a consumer: the publication that it looks at. */
+      readonly publication: string | undefined;
+    }
   | { readonly answers: false; readonly why: string };
 
 const LARGEST_ANSWER = 1024 * 1024;
 
-/** Asks `/readyz` of a plain status port (status.ts). Never throws. */
-export async function askStatus(url: string, service: string, timeoutMs: number): Promise<StatusAnswer> {
+/** Asks a plain status port (status.ts): `/readyz`, which is cheap, or `/status`, which tells more. Never throws. */
+export async function askStatus(url: string, path: '/readyz' | '/status', timeoutMs: number): Promise<StatusAnswer> {
   try {
-    const answer: unknown = JSON.parse(await fetchText(`${url}/readyz`, timeoutMs));
+    const answer: unknown = JSON.parse(await fetchText(url + path, timeoutMs));
     if (typeof answer !== 'object' || answer === null || !('ready' in answer))
-      return { answers: false, why: `${url} is not that of ${service}` };
+      return { answers: false, why: `${url} is not a status port` };
     const reasons = 'reasons' in answer && Array.isArray(answer.reasons) ? answer.reasons.map(String) : [];
-    return { answers: true, ready: answer.ready === true, reasons };
+    const publication = 'publication' in answer && typeof answer.publication === 'string' ? answer.publication : undefined;
+    return { answers: true, ready: answer.ready === true, reasons, publication };
   } catch (error) {
     return { answers: false, why: error instanceof Error && 'code' in error ? String(error.code) : String(error) };
   }

@@ -91,6 +91,8 @@ export interface StatusOptions {
 
 const AT_ONCE = 16;
 const EVENTS = 30;
+/** Each day and each start leaves a look that found nothing; it takes so many events to find one worth showing. */
+const LOOK_BACK = 20;
 
 /** Reads and proves what is published, and adds what the ledger knows of it. Changes nothing. */
 export async function serviceStatus(source: StatusSource, options: StatusOptions): Promise<ServiceStatus> {
@@ -119,9 +121,9 @@ export async function serviceStatus(source: StatusSource, options: StatusOptions
   };
 }
 
-/** Without the daily look, which tells nobody anything. */
+/** Without the looks that found nothing. */
 function eventsStatus(ledger: Ledger | undefined, limit: number): EventStatus[] {
-  const events = (ledger?.events({ limit: 2 * limit }) ?? []).filter(({ kind }) => kind !== 'checked');
+  const events = (ledger?.events({ limit: LOOK_BACK * limit }) ?? []).filter(({ kind }) => kind !== 'checked');
   return events.slice(0, limit).map((event) => ({ ...event, at: iso(event.at) }));
 }
 
