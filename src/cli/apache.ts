@@ -47,17 +47,15 @@ async function runApache(args: Arguments, context: Context): Promise<number> {
   const { clock, signal } = context;
   const config = await loadConfig(sourceOf(args, context));
   const paths = pathsOf(args, context);
-  const log = await openLog(config.log.level, [await printingSink(config.log.format, context.interactive, context.out)]);
+  const log = await openLog(config.log.level, [await printingSink(config.log.format, context.interactive, (line) => context.out(line))]);
   for (const warning of config.warnings) log.warn({ warning }, 'configuration');
 
   const given = text(args, 'run');
   const ownDirectory = resolve(paths.state, 'apache/run');
   const systemDirectory = process.geteuid?.() === 0 ? ['/run/podserve/apache'] : [];
   const apache = findApache();
-  const runtime = await claimRuntimeDirectory(given === undefined ? [...systemDirectory, ownDirectory] : [resolve(context.cwd, given)], [
-    PID_FILE,
-  ]);
-  await using _runtime = runtime;
+  const directories = given === undefined ? [...systemDirectory, ownDirectory] : [resolve(context.cwd, given)];
+  await using runtime = await claimRuntimeDirectory(directories, [PID_FILE]);
   const statusAt = { ...listenOf(config.apache.status, 'apache.status'), setting: 'apache.status' };
   for (const setting of ['http', 'https'] as const) {
     await assertPortFree({ ...listenOf(config.apache[setting], `apache.${setting}`), setting: `apache.${setting}` });
@@ -71,21 +69,7 @@ async function runApache(args: Arguments, context: Context): Promise<number> {
     log,
     onDaemonChange: () => consumer.daemonChanged(),
   });
-  const ending = new AbortController();
-  const consumer = startConsumer({
-    service,
-    root: paths.certificates,
-    holdDirectory: runtime.path,
-    clock,
-    log,
-    signal: AbortSignal.any([signal, ending.signal]),
-  });
-  await using _consumer = {
-    async [Symbol.asyncDispose]() {
-      ending.abort();
-      await consumer.ended;
-    },
-  };
+  await using consumer = startConsumer({ service, root: paths.certificates, holdDirectory: runtime.path, clock, log });
   await using status = await serveStatus(statusAt, consumerStatus('apache', consumer), log);
   await consumer.started;
   announce(config, consumer.report(), { log, context, status: status.url });
@@ -139,7 +123,7 @@ function urlOf(scheme: string, listen: string, usual: number): string {
 
 async function stopped(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return;
-  const { promise, resolve } = Promise.withResolvers<void>();
-  signal.addEventListener('abort', () => resolve(), { once: true });
-  await promise;
+  const stop = Promise.withResolvers<void>();
+  signal.addEventListener('abort', () => stop.resolve(), { once: true });
+  await stop.promise;
 }

@@ -19,14 +19,14 @@ export interface ConsumerOptions {
   readonly holdDirectory: string;
   readonly clock: Clock;
   readonly log: Log;
-  /** Ends it. */
-  readonly signal: AbortSignal;
   /** How often the links are read, where a file system tells of no changes, ms. */
   readonly pollMs?: number;
   readonly verify?: typeof verifyServed;
 }
 
 export interface ConsumerReport {
+  /** Absolute path of the publication that it looks at. */
+  readonly publication: string;
   readonly ready: boolean;
   readonly reasons: readonly string[];
   readonly certificates: readonly CertificateReport[];
@@ -35,7 +35,7 @@ export interface ConsumerReport {
   readonly tally: Readonly<Tally>;
 }
 
-export interface Consumer {
+export interface Consumer extends AsyncDisposable {
   report(): ConsumerReport;
   /** The service wants other certificates or has something else to apply; what was refused is tried again. */
   reconfigured(): void;
@@ -43,8 +43,6 @@ export interface Consumer {
   daemonChanged(): void;
   /** Resolves after the first delivery; rejects when the service could not be started at all. */
   readonly started: Promise<void>;
-  /** Resolves when it has ended after its signal. */
-  readonly ended: Promise<void>;
 }
 
 const POLL = 2 * SECOND;
@@ -60,7 +58,9 @@ const RETRY_APPLY = [1, 2, 5, 15, 60].map((seconds) => seconds * SECOND);
  * One thing happens at a time; what arrives meanwhile waits and goes into the next reload together.
  */
 export function startConsumer(options: ConsumerOptions): Consumer {
-  const { service, root, clock, log, signal } = options;
+  const { service, root, clock, log } = options;
+  const lifetime = new AbortController();
+  const { signal } = lifetime;
   const hold = openHold(options.holdDirectory);
   const tracks = new Map<string, Track>();
   const tally: Tally = { reloads: 0, failedReloads: 0, refusals: 0, returns: 0 };
@@ -206,6 +206,7 @@ export function startConsumer(options: ConsumerOptions): Consumer {
     const daemons = service.daemons();
     const reasons = notReadyBecause(certificates, daemons, troubles.values());
     return {
+      publication: root,
       ready: reasons.length === 0,
       reasons,
       certificates,
@@ -239,8 +240,7 @@ export function startConsumer(options: ConsumerOptions): Consumer {
     }
   }
 
-  signal.addEventListener('abort', () => bell.ring(), { once: true });
-  const ended = run().finally(() => watching.abort());
+  const ended = run();
   return {
     report,
     reconfigured() {
@@ -253,6 +253,13 @@ export function startConsumer(options: ConsumerOptions): Consumer {
       bell.ring();
     },
     started: started.promise,
-    ended,
+    async [Symbol.asyncDispose]() {
+      lifetime.abort();
+      bell.ring();
+      // A reload that hangs ends with its daemon, which is stopped after us.
+      const over = new AbortController();
+      await Promise.race([ended, clock.sleep(SECOND / 2, over.signal)]);
+      over.abort();
+    },
   };
 }

@@ -148,7 +148,7 @@ function secureHost(options: RenderOptions, site: Site, names: readonly string[]
     'SSLEngine on',
     `SSLCertificateFile ${quoted(file, 'the runtime directory')}`,
     // Its names must not fall to another site while its own certificate is missing.
-    ...(own === undefined ? unavailable(site) : [...hsts(plan), ...content(site)]),
+    ...(own === undefined ? unavailable(site) : [...hsts(plan), ...contentOf(site)]),
   ]);
 }
 
@@ -164,15 +164,10 @@ function hsts(plan: Plan): string[] {
   return plan.hsts === undefined ? [] : [`Header always set Strict-Transport-Security "max-age=${Math.trunc(plan.hsts)}"`];
 }
 
-function content(site: Site): string[] {
-  switch (site.content.kind) {
-    case 'welcome':
-      return ['RewriteEngine On', 'RewriteRule ^ - [R=200,L]', `ErrorDocument 200 "${WELCOME}"`];
-    case 'proxy':
-      return proxy(quoted(site.content.upstream, 'apache.sites proxy'));
-    case 'files':
-      return files(quoted(site.content.root, 'apache.sites root'));
-  }
+function contentOf({ content }: Site): string[] {
+  if (content.kind === 'files') return files(quoted(content.root, 'apache.sites root'));
+  if (content.kind === 'proxy') return proxy(quoted(content.upstream, 'apache.sites proxy'));
+  return ['RewriteEngine On', 'RewriteRule ^ - [R=200,L]', `ErrorDocument 200 "${WELCOME}"`];
 }
 
 function files(root: string): string[] {

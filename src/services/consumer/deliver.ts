@@ -37,7 +37,7 @@ export async function deliver(delivery: Delivery, takes: readonly Take[]): Promi
   for (const take of takes) {
     hold.put(take.track.wanted.name, take.generation);
     take.track.warnings = take.warnings;
-    take.track.seen = undefined;
+    take.track.notSeenBecause = undefined;
   }
   try {
     await applied(delivery, takes);
@@ -108,7 +108,7 @@ async function verifyNames(delivery: Delivery, names: readonly string[]): Promis
     if (track === undefined || held === undefined) continue;
     const its = results.filter((_, index) => places[index]?.certificate === name);
     const failure = its.find((result) => !result.served);
-    track.seen = failure === undefined ? held.leafSha256 : undefined;
+    track.seen = failure === undefined ? held : undefined;
     track.notSeenBecause = failure === undefined ? undefined : reasonOf(failure);
     if (failure !== undefined) wrong.set(name, reasonOf(failure));
     else if (track.switchedAt !== undefined && track.published?.leafSha256 === held.leafSha256) {

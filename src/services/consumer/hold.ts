@@ -9,7 +9,7 @@ import { datesOf } from './check.ts';
 /** The checked copies in the runtime directory: what daemons read, and what was last known to work. */
 export interface Hold {
   readonly certificates: HeldCertificates;
-  /** Copies a checked generation to `<name>.pem` by rename; what was there stays as `<name>.previous`. */
+  /** Copies a checked generation to `<name>.pem` by rename; what was there stays as `<name>.previous.pem`. */
   put(name: string, generation: Generation): HeldCertificate;
   /** Undoes the last `put` of a name: what was there before is there again, or nothing. */
   back(name: string): void;
@@ -40,7 +40,7 @@ export function openHold(directory: string): Hold {
     }
   };
   const fileOf = (name: string): string => join(directory, `${name}.pem`);
-  const previousOf = (name: string): string => join(directory, `${name}.previous`);
+  const previousOf = (name: string): string => join(directory, `${name}.previous.pem`);
 
   return {
     certificates,

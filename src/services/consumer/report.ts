@@ -5,7 +5,7 @@ import { stateOf, type CertificateState, type Track } from './track.ts';
 export interface CertificateReport {
   readonly name: string;
   readonly published: GenerationReport | null;
-  /** The copy that the daemons were given. */
+  /** What every endpoint was last seen serving. */
   readonly served: GenerationReport | null;
   readonly state: CertificateState;
   readonly since: string;
@@ -29,11 +29,11 @@ export function reportCertificate(track: Track, held: HeldCertificate | undefine
     track.state = state;
     track.since = now;
   }
-  const { published } = track;
+  const { published, seen } = track;
   return {
     name: track.wanted.name,
     published: published === undefined ? null : generationReport(published.generation, published.leafSha256, published.notAfter),
-    served: held === undefined ? null : generationReport(held.generation, held.leafSha256, held.notAfter),
+    served: seen === undefined ? null : generationReport(seen.generation, seen.leafSha256, seen.notAfter),
     state,
     since: new Date(track.since).toISOString(),
     reason: reason ?? null,

@@ -7,8 +7,9 @@ export function consumerStatus(service: string, consumer: Pick<Consumer, 'report
     service,
     readiness: () => consumer.report(),
     details() {
-      const { certificates, daemons, alarms } = consumer.report();
+      const { publication, certificates, daemons, alarms } = consumer.report();
       return {
+        publication,
         certificates,
         daemons: daemons.map((daemon) => ({ ...daemon, since: new Date(daemon.since).toISOString() })),
         alarms,
@@ -28,7 +29,6 @@ function metricsOf({ certificates, daemons, alarms, tally }: ConsumerReport): Me
       return found === undefined ? [] : [{ labels: { certificate: one.name }, value: found }];
     }),
   });
-  const counter = (name: string, help: string, value: number): Metric => ({ name, help, type: 'counter', values: [{ labels: {}, value }] });
   return [
     perCertificate(
       'podserve_certificate_not_after_seconds',
@@ -60,4 +60,8 @@ function metricsOf({ certificates, daemons, alarms, tally }: ConsumerReport): Me
       values: daemons.map(({ name, restarts }) => ({ labels: { daemon: name }, value: restarts })),
     },
   ];
+}
+
+function counter(name: string, help: string, value: number): Metric {
+  return { name, help, type: 'counter', values: [{ labels: {}, value }] };
 }

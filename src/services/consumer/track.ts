@@ -24,9 +24,9 @@ export interface Track {
   judged: string | undefined;
   /** When the judged generation became current, ms since the epoch; undefined when that was before our start. */
   switchedAt: number | undefined;
-  /** Digest of the leaf that every endpoint was last seen serving; undefined when that is not known. */
-  seen: string | undefined;
-  /** Why `seen` is not what is held. */
+  /** The copy that every endpoint was last seen serving; undefined when that is not known. */
+  seen: HeldCertificate | undefined;
+  /** Why what is held was not seen. */
   notSeenBecause: string | undefined;
   /** What is wrong with what is held and yet better than nothing. */
   warnings: readonly string[];
@@ -78,11 +78,11 @@ export function stateOf(
     return { state: 'rejected', reason: `generation ${track.published?.generation ?? '?'}: ${refusal.why}; ${kept}` };
   if (track.published === undefined) return { state: 'missing', reason: `it is not published; ${kept}` };
   if (held === undefined) return { state: 'pending', reason: 'it was not taken yet' };
+  if (track.seen?.leafSha256 !== held.leafSha256) return { state: 'pending', reason: track.notSeenBecause ?? 'it was not seen served yet' };
   if (held.notAfter <= now) return { state: 'expired', reason: `what is served expired at ${new Date(held.notAfter).toISOString()}` };
   if (!validAt(held, now))
     return { state: 'pending', reason: `what is served is not valid before ${new Date(held.notBefore).toISOString()}` };
   if (held.leafSha256 !== track.published.leafSha256)
     return { state: 'pending', reason: `generation ${held.generation} is served, the published one is not yet` };
-  if (track.seen !== held.leafSha256) return { state: 'pending', reason: track.notSeenBecause ?? 'no endpoint was seen serving it yet' };
   return { state: 'served', reason: track.warnings.length === 0 ? undefined : track.warnings.join('; ') };
 }
