@@ -1,5 +1,16 @@
 import assert from 'node:assert/strict';
-import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 
@@ -78,7 +89,12 @@ function endOfFirst({ state }: Home): number {
 }
 
 test('a round trip gives back everything: files, links, modes, groups, history and configuration', async (t) => {
-  const { home, file, elsewhere } = await backedUp(t);
+  const home = await filledHome(t);
+  const anHourAgo = new Date(Date.now() - 3_600_000);
+  utimesSync(join(home.state, 'certificates', 'mail', '..gen-000001'), anHourAgo, anHourAgo);
+  const file = join(home.path, '..', 'backup.tar.gz');
+  succeeded(await home.podserve('backup', file));
+  const elsewhere = homeIn(join(home.path, '..', 'second'));
   const { stdout } = succeeded(await elsewhere.podserve('restore', file));
   assert.match(stdout, /restored from the backup of .*\n  certificates   2\n/);
   assert.deepEqual(treeOf(elsewhere.state, OF_PROCESSES), treeOf(home.state, OF_PROCESSES));
@@ -266,8 +282,23 @@ test('nothing is restored under a running service or a command that is publishin
   assert.deepEqual(readdirSync(home.path), ['data', 'podserve.yaml']);
 });
 
+/** Checksum and length, RFC 1952 §2.3.1. */
+const GZIP_TRAILER = 8;
+
+/** Whether an archive restores to what `home` has; what it restored is removed again. */
+async function isWhole(file: string, home: Home, elsewhere: Home): Promise<boolean> {
+  try {
+    await inProcess(file, elsewhere);
+  } catch {
+    return false;
+  }
+  assert.deepEqual(treeOf(elsewhere.state, OF_PROCESSES), treeOf(home.state, OF_PROCESSES));
+  for (const name of readdirSync(elsewhere.path)) rmSync(join(elsewhere.path, name), { recursive: true });
+  return true;
+}
+
 test('an archive cut off anywhere, or with any byte changed, is refused and changes nothing', async (t) => {
-  const { file, elsewhere } = await backedUp(t);
+  const { home, file, elsewhere } = await backedUp(t);
   const whole = readFileSync(file);
   const random = randomStream('damaged archives');
   const damaged = join(elsewhere.path, '..', 'damaged.tar.gz');
@@ -279,6 +310,8 @@ test('an archive cut off anywhere, or with any byte changed, is refused and chan
     const flipped = Buffer.from(whole);
     flipped[place] = (flipped[place] ?? 0) ^ (1 << Math.floor(random() * 8));
     writeFileSync(damaged, flipped);
+    // The last byte of compressed data has bits that mean nothing; nothing else may pass.
+    if (place === whole.length - GZIP_TRAILER - 1 && (await isWhole(damaged, home, elsewhere))) continue;
     await refuses(damaged, elsewhere, /damaged\.tar\.gz: /);
   }
   for (const content of ['', 'garbage', 'certificates']) {
