@@ -28,7 +28,7 @@ export interface ProbeOptions {
 }
 
 /** One certificate as served. Foreign text in it is made harmless. */
-export interface ServedCertificate {
+interface ServedCertificate {
   readonly subject: string;
   readonly issuer: string;
   readonly serial: string;

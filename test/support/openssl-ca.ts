@@ -14,7 +14,7 @@ export interface MadeCertificate {
   readonly combinedFile: string;
 }
 
-export interface LeafOptions {
+interface LeafOptions {
   /** DNS names and addresses. */
   readonly names: readonly string[];
   /** A date that `faketime` reads, at which it is issued. Default: now. */
