@@ -57,7 +57,7 @@ function lifeText(from: number, to: number, now: number): string {
 }
 
 function facts({ published, renewalAt }: CertificateStatus, now: number): Html {
-  if (published === null) return html`<p>Nothing is published under this name.</p>`;
+  if (published === null) return html``;
   const { issuer, origin, generation, notAfter, publishedAt } = published;
   return html`<dl class="facts">
     ${fact('Expires', dated(notAfter, now))} ${renewalAt === null ? '' : fact('Renewal planned', dated(renewalAt, now))}
@@ -72,7 +72,7 @@ function details({ name, deliveries }: CertificateStatus, published: NonNullable
     <summary id="summary-${name}">Where it is served, key and fingerprint</summary>
     <dl class="facts">
       <div class="whole">
-        <dt>Served at</dt>
+        <dt>Endpoints</dt>
         <dd>
           ${deliveries.length === 0 ? 'No endpoint of a configured consumer was asked yet.' : deliveryList(deliveries, published.generation)}
         </dd>

@@ -66,7 +66,7 @@ export function body(status: ServiceStatus, about: About): Html {
   return html`${banner(status, now)}
     <section aria-labelledby="certificates">
       <h2 id="certificates">Certificates</h2>
-      ${status.certificates.map((certificate) => certificateCard(certificate, now, few))}
+      ${worstFirst(status.certificates).map((certificate) => certificateCard(certificate, now, few))}
       ${status.omitted === 0 ? '' : html`<p>${status.omitted} more are not shown here; <code>podserve status</code> has them all.</p>`}
     </section>
     ${status.roots.length === 0 ? '' : rootCard(status.roots, about.trustCommand, now)}
@@ -76,7 +76,13 @@ export function body(status: ServiceStatus, about: About): Html {
     </section>`;
 }
 
-function banner({ certificates, alarms }: ServiceStatus, now: number): Html {
+const ORDER = { emergency: 0, failing: 1, well: 2 } as const;
+
+function worstFirst(certificates: readonly CertificateStatus[]): CertificateStatus[] {
+  return certificates.toSorted((one, other) => ORDER[one.condition] - ORDER[other.condition]);
+}
+
+function banner({ certificates, alarms, omitted }: ServiceStatus, now: number): Html {
   const urgent = certificates.filter(({ condition }) => condition === 'emergency');
   const failing = certificates.filter(({ condition }) => condition === 'failing');
   const tone = alarms.length > 0 || urgent.length > 0 ? 'emergency' : failing.length > 0 ? 'failing' : 'well';
@@ -89,7 +95,7 @@ function banner({ certificates, alarms }: ServiceStatus, now: number): Html {
           ? 'The service needs attention'
           : certificates.length === 1
             ? 'The certificate is good'
-            : `All ${certificates.length} certificates are good`;
+            : `All ${certificates.length + omitted} certificates are good`;
   return html`<div class="banner ${tone}">
     <h1>${title}</h1>
     ${alarms.map((alarm) => html`<p>${alarm}</p>`)}

@@ -51,6 +51,8 @@ code, .mono { font: .875em/1.5 ui-monospace, "DejaVu Sans Mono", "Liberation Mon
 .badge.plain { color: var(--soft); background: var(--bar); }
 .names { margin: .1rem 0 0; color: var(--soft); overflow-wrap: anywhere; }
 .trouble { margin: .75rem 0 0; padding: .6rem .85rem; border-radius: .5rem; overflow-wrap: anywhere; }
+.trouble p:first-child::first-letter { text-transform: uppercase; }
+.facts + .head { margin-top: 1.25rem; padding-top: 1rem; border-top: 1px solid var(--line); }
 .trouble.failing { background: var(--warn-soft); }
 .trouble.emergency { background: var(--bad-soft); }
 .life { display: block; width: 100%; height: .6rem; margin: .95rem 0 .3rem; border-radius: .3rem; }
