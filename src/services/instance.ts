@@ -117,8 +117,8 @@ export async function stopInstance(paths: StatePaths, { pid }: Instance, withinM
 function takeLock(paths: StatePaths): DatabaseSync {
   const file = lockFile(paths);
   try {
-    mkdirSync(paths.state, { recursive: true });
-    mkdirSync(paths.authority, { recursive: true, mode: 0o700 });
+    makeDirectory(paths.state, 0o755);
+    makeDirectory(paths.authority, 0o700);
     closeSync(openSync(file, 'a', 0o600));
     return lockDatabase(file);
   } catch (cause) {
@@ -127,6 +127,17 @@ function takeLock(paths: StatePaths): DatabaseSync {
   }
   rmSync(file);
   return takeLock(paths);
+}
+
+/** Asks for the directory itself first: with `recursive`, Node calls a read-only file system a missing directory. */
+function makeDirectory(path: string, mode: number): void {
+  try {
+    mkdirSync(path, { mode });
+  } catch (error) {
+    if (systemCode(error) === 'EEXIST') return;
+    if (systemCode(error) !== 'ENOENT') throw error;
+    mkdirSync(path, { mode, recursive: true });
+  }
 }
 
 function isLocked(paths: StatePaths): boolean {

@@ -73,7 +73,9 @@ export async function runCron(state: CronState, options: CronOptions = {}): Prom
       const full = now >= nextFull;
       const names = full || now >= next ? undefined : new Set(pending);
       pending.clear();
-      const results = await attempt(state, { ...(names === undefined ? {} : { names }), readAll: full }, options);
+      // Whoever else published has told the ledger as well: only a look shows what it was.
+      const readAll = full || names !== undefined;
+      const results = await attempt(state, { ...(names === undefined ? {} : { names }), readAll }, options);
       const asked = state.service;
       deliveries = deliveries.then(() => deliver(asked, results));
       if (full) {
