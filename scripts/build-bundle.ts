@@ -1,7 +1,7 @@
 /**
  * Makes dist/podserve.cjs: the whole program in one minified file that needs no node_modules.
  *
- * CommonJS rather than an ES module, and without source maps: see docs/decisions/0002-one-bundled-file.md.
+ * CommonJS rather than an ES module, and without source maps: see docs/decisions/0006-one-bundled-file.md.
  */
 import { build } from 'esbuild';
 import { chmodSync, readFileSync, statSync } from 'node:fs';

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { join } from 'node:path';
 
 /** A claim about the code that a tool can find false. */
 export interface Step {
@@ -17,7 +18,10 @@ export const STATIC_STEPS: readonly Step[] = [
 export async function runStep({ command }: Step, signal: AbortSignal): Promise<{ ok: boolean; output: string }> {
   const [tool = '', ...args] = command;
   const { promise, resolve } = Promise.withResolvers<{ ok: boolean; output: string }>();
-  const child = spawn(`node_modules/.bin/${tool}`, args, { stdio: ['ignore', 'pipe', 'pipe'], signal });
+  // The tools are scripts for the Node that comes first in PATH.
+  const bin = join(process.cwd(), 'node_modules/.bin');
+  const env = { ...process.env, PATH: `${bin}:${process.env['PATH'] ?? ''}` };
+  const child = spawn(join(bin, tool), args, { env, stdio: ['ignore', 'pipe', 'pipe'], signal });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (data: Buffer) => (output += data.toString()));
   child.once('error', (error) => resolve({ ok: false, output: `${output}${error.message}` }));

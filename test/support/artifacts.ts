@@ -10,8 +10,8 @@ const KEY_FILE = /\.(pem|key|p12|pfx|tar|tgz|gz)(?=$|[.~-])|^private_key\.json$/
 const LARGEST_KEY_FILE = 1 << 16;
 const LARGEST_COPY = 1 << 28;
 
-/** Directories that browsers fill with thousands of files of their own. */
-const BROWSER = /^(chromium|chrome|browser|profile|\.cache|Cache)/i;
+/** Directories that others fill with thousands of files of their own: browsers and npm. */
+const FOREIGN = /^(chromium|chrome|browser|profile|\.cache|Cache|node_modules)/i;
 
 /** Programs that print keys because that is what they are asked for. */
 const KEY_TOOLS = new Set(['openssl', 'certtool', 'cat']);
@@ -68,7 +68,7 @@ function regularFiles(root: string): string[] {
   const visit = (folder: string): void => {
     for (const entry of entriesOf(folder)) {
       const path = join(folder, entry.name);
-      if (entry.isDirectory() && !BROWSER.test(entry.name)) visit(path);
+      if (entry.isDirectory() && !FOREIGN.test(entry.name)) visit(path);
       else if (entry.isFile()) found.push(path);
     }
   };

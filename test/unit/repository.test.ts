@@ -70,6 +70,11 @@ test('every command of the program is in the README, and every one there exists'
   assert.deepEqual(named.toSorted(), table.toSorted());
 });
 
+test('every decision is in their list', () => {
+  const listed = [...read('docs/decisions/README.md').matchAll(/\]\((\d{4}-[^)]+)\)/g)].map(([, file = '']) => file);
+  assert.deepEqual(listed, globSync('0*.md', { cwd: join(root, 'docs/decisions') }).toSorted());
+});
+
 test('every link between the pages leads somewhere', () => {
   const pages = globSync(['*.md', 'docs/**/*.md'], { cwd: root });
   const broken = pages.flatMap((page) =>
