@@ -2,7 +2,7 @@ import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
 import { peekLedger } from '../ledger/open.ts';
 import { SECOND } from '../platform/clock.ts';
-import { askStatus, type StatusAnswer } from '../services/ask-status.ts';
+import { askStatus } from '../services/ask-status.ts';
 import { serviceStatus, type ServiceStatus } from '../services/certificates/status.ts';
 import { endpointsStatus, type EndpointStatus } from '../services/endpoint-status.ts';
 import { findInstance, type Found, type Instance } from '../services/instance.ts';
@@ -10,18 +10,8 @@ import { withConsumer } from '../services/own-consumers.ts';
 import { asTyped } from './as-typed.ts';
 import { flag, type Arguments, type Context } from './command.ts';
 import { pathsOf, sourceOf } from './settings.ts';
+import type { Standing } from './standing.ts';
 import { statusLines } from './status-words.ts';
-
-/** Everything that `podserve status` tells. */
-export interface Standing {
-  readonly status: ServiceStatus;
-  readonly found: Found;
-  readonly endpoints: readonly EndpointStatus[];
-  /** What the status ports answer, by service; those that do not run are left out. */
-  readonly services: Readonly<Record<string, Extract<StatusAnswer, { answers: true }>>>;
-  /** What a person has to look at, one line each. */
-  readonly troubles: readonly string[];
-}
 
 const ANSWER_WITHIN = 2 * SECOND;
 const EVENTS = 8;

@@ -4,7 +4,7 @@ import type { CertificateStatus } from '../services/certificates/status.ts';
 import type { RootStatus } from '../services/certificates/roots-status.ts';
 import type { EndpointStatus } from '../services/endpoint-status.ts';
 import type { Found } from '../services/instance.ts';
-import type { Standing } from './status-run.ts';
+import type { Standing } from './standing.ts';
 
 /** With more than this, certificates that are well are counted instead of listed. */
 const LONGEST_LIST = 50;

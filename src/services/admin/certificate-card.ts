@@ -2,7 +2,7 @@ import { html } from 'hono/html';
 
 import { inDays, minute } from '../../platform/dates.ts';
 import type { CertificateStatus, DeliveryStatus } from '../certificates/status.ts';
-import type { Html } from './page.ts';
+import type { Html } from './markup.ts';
 
 /** One certificate. `open`: with its details shown. */
 export function certificateCard(certificate: CertificateStatus, now: number, open: boolean): Html {

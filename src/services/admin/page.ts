@@ -3,12 +3,10 @@ import { html, raw } from 'hono/html';
 import { inDays, minute } from '../../platform/dates.ts';
 import type { CertificateStatus, EventStatus, ServiceStatus } from '../certificates/status.ts';
 import { certificateCard } from './certificate-card.ts';
+import type { Html } from './markup.ts';
 import { rootCard } from './root-card.ts';
 import { SCRIPT } from './script.ts';
 import { STYLE } from './style.ts';
-
-/** What `hono/html` makes: text in which everything that was put in is escaped. */
-export type Html = ReturnType<typeof html>;
 
 /** What the page says besides the certificates' state. */
 export interface About {

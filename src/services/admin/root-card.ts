@@ -3,7 +3,7 @@ import { html } from 'hono/html';
 import { inDays, minute } from '../../platform/dates.ts';
 import type { RootStatus } from '../certificates/roots-status.ts';
 import { fingerprint } from './certificate-card.ts';
-import type { Html } from './page.ts';
+import type { Html } from './markup.ts';
 
 const BADGES = { signs: 'signs', announced: 'will sign', trusted: 'still trusted' } as const;
 

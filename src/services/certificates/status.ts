@@ -40,7 +40,7 @@ export interface CertificateStatus {
   readonly deliveries: readonly DeliveryStatus[];
 }
 
-export interface PublishedStatus {
+interface PublishedStatus {
   readonly generation: number;
   readonly issuer: string;
   readonly origin: Origin;
