@@ -23,6 +23,7 @@ import { runTests, type Tally } from './test/run.ts';
 import { STATIC_STEPS, runStep } from './test/steps.ts';
 
 const KINDS = ['static', 'unit', 'peer'] as const;
+const FOLDERS = { unit: ['unit'], peer: ['peer', 'browser'] } as const;
 const LOGS = 'node_modules/.cache/test';
 
 process.chdir(join(import.meta.dirname, '..'));
@@ -87,7 +88,8 @@ function checkPackages(): void {
 }
 
 async function runKind(kind: 'unit' | 'peer', directory: string): Promise<void> {
-  const files = globSync(`test/${kind}/**/*.test.ts`)
+  const files = FOLDERS[kind]
+    .flatMap((folder) => globSync(`test/${folder}/**/*.test.ts`))
     .filter((file) => positionals.length === 0 || positionals.some((word) => file.includes(word)))
     .toSorted();
   if (files.length === 0) return;
