@@ -97,8 +97,14 @@ test('what decides about certificates does no input or output and reads no clock
 });
 
 test('only main.ts ends the process, and only it and the log write to its streams', () => {
-  assert.deepEqual(containing(/\bconsole\.|\bprocess\.(exit|exitCode|abort|stdout)\b/, (file) => file !== 'main.ts'), []);
-  assert.deepEqual(containing(/\bprocess\.stderr\b/, (file) => !['main.ts', 'platform/pino-log.ts'].includes(file)), []);
+  assert.deepEqual(
+    containing(/\bconsole\.|\bprocess\.(exit|exitCode|abort|stdout)\b/, (file) => file !== 'main.ts'),
+    [],
+  );
+  assert.deepEqual(
+    containing(/\bprocess\.stderr\b/, (file) => !['main.ts', 'platform/pino-log.ts'].includes(file)),
+    [],
+  );
 });
 
 test('no module keeps changing state of its own', () => {
