@@ -1,7 +1,7 @@
 import { Counter, Gauge, Registry } from 'prom-client';
 
 import { version } from '../platform/version.ts';
-import type { Metric } from './status.ts';
+import type { Metric } from './metric.ts';
 
 /** The exposition of what a service counted. Loaded at the first /metrics request: most processes never get one. */
 export async function prometheusText(

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import type { Log } from '../platform/log.ts';
 import { listenFailure, type Place } from '../platform/ports.ts';
 import { version } from '../platform/version.ts';
+import type { Metric } from './metric.ts';
 
 /** What a service tells about itself. Asked anew for each request; no secrets, nothing that changes anything. */
 export interface StatusSource {
@@ -13,14 +14,6 @@ export interface StatusSource {
   /** Further fields of /status, JSON. */
   details(): Readonly<Record<string, unknown>> | Promise<Readonly<Record<string, unknown>>>;
   metrics(): readonly Metric[];
-}
-
-export interface Metric {
-  /** `podserve_…` with the unit at its end. */
-  readonly name: string;
-  readonly help: string;
-  readonly type: 'gauge' | 'counter';
-  readonly values: readonly { readonly labels: Readonly<Record<string, string>>; readonly value: number }[];
 }
 
 export interface StatusServer extends AsyncDisposable {
@@ -72,7 +65,14 @@ async function answer(request: IncomingMessage, response: ServerResponse, source
     }
     case '/status': {
       const { ready, reasons } = source.readiness();
-      return json(response, 200, { service: source.service, version: version(), pid: process.pid, ready, reasons, ...(await source.details()) });
+      return json(response, 200, {
+        service: source.service,
+        version: version(),
+        pid: process.pid,
+        ready,
+        reasons,
+        ...(await source.details()),
+      });
     }
     case '/metrics': {
       const { prometheusText } = await import('./status-metrics.ts');

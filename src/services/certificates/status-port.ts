@@ -1,5 +1,6 @@
 import type { Outlook } from '../../ledger/ledger.ts';
-import type { Metric, StatusSource } from '../status.ts';
+import type { Metric } from '../metric.ts';
+import type { StatusSource } from '../status.ts';
 import { clockAlarm } from './clock.ts';
 import type { CronState } from './cron.ts';
 import { serviceStatus } from './status.ts';

@@ -1,5 +1,6 @@
 import type { Consumer, ConsumerReport } from '../consumer.ts';
-import type { Metric, StatusSource } from '../status.ts';
+import type { Metric } from '../metric.ts';
+import type { StatusSource } from '../status.ts';
 
 /** What the status port of a service with a consumer tells. */
 export function consumerStatus(service: string, consumer: Pick<Consumer, 'report'>): StatusSource {
