@@ -2,7 +2,7 @@ import type { Config } from '../../config/config.ts';
 import { DAY, MINUTE } from '../../platform/clock.ts';
 import { describeError } from '../../platform/errors.ts';
 import { watchPublication } from '../../publication/watch.ts';
-import { verifyDeliveries } from './deliveries.ts';
+import { isDelivered, verifyDeliveries } from './deliveries.ts';
 import { configuredIssuers } from './issuers.ts';
 import { runPass, type PassOptions, type PassReport } from './pass.ts';
 import type { Result } from './result.ts';
@@ -67,7 +67,7 @@ export async function runCron(state: CronState, options: CronOptions = {}): Prom
       nextFull = now;
     }
     // A clock set back leaves every planned time in a far future: look at everything anew.
-    if (now < last) nextFull = now;
+    if (now < last - MINUTE) nextFull = now;
     last = now;
     if (now >= nextFull || now >= next || pending.size > 0) {
       const full = now >= nextFull;
@@ -75,7 +75,8 @@ export async function runCron(state: CronState, options: CronOptions = {}): Prom
       pending.clear();
       // Whoever else published has told the ledger as well: only a look shows what it was.
       const readAll = full || names !== undefined;
-      const results = await attempt(state, { ...(names === undefined ? {} : { names }), readAll }, options);
+      const reported = (result: Result): boolean => result.outcome !== 'kept' || isDelivered(state.service, result);
+      const results = await attempt(state, { ...(names === undefined ? {} : { names }), readAll, reported }, options);
       const asked = state.service;
       deliveries = deliveries.then(() => deliver(asked, results));
       if (full) {

@@ -48,6 +48,11 @@ export async function verifyDeliveries(service: CertificateService, results: rea
   }
 }
 
+/** Whether any endpoint is to be asked for it. */
+export function isDelivered({ config }: CertificateService, { spec }: Result): boolean {
+  return spec.consumers.some((consumer) => (config.consumers[consumer]?.endpoints.length ?? 0) > 0);
+}
+
 async function targetsOf(service: CertificateService, spec: CertificateSpec, manifest: Manifest): Promise<Target[]> {
   const urls = spec.consumers.flatMap((consumer) => service.config.consumers[consumer]?.endpoints ?? []);
   if (urls.length === 0) return [];

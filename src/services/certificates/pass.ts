@@ -19,10 +19,12 @@ export interface PassOptions {
   readonly readAll?: boolean;
   /** Decide and report, change nothing. */
   readonly dryRun?: boolean;
+  /** Which results the report holds; all when left out. A resident service has no use for thousands that say nothing new. */
+  readonly reported?: (result: Result) => boolean;
 }
 
 export interface PassReport {
-  /** One per certificate that was looked at. */
+  /** One per certificate that was looked at, as far as they were asked for. */
   readonly results: readonly Result[];
   /** How many needed no look. */
   readonly skipped: number;
@@ -31,6 +33,8 @@ export interface PassReport {
 
 /** Enough to keep the disk busy with syncs and one core with signing; more gains nothing. */
 const AT_ONCE = 16;
+/** Looked at, written down and forgotten together, so that memory does not grow with the number of certificates. */
+const AT_A_TIME = 256;
 const WAIT_FOR_LOCK_MS = 30_000;
 
 /**
@@ -48,19 +52,33 @@ export async function runPass(service: CertificateService, options: PassOptions 
     if (terms.force || options.readAll || verdict !== 'right') return true;
     return !stillHolds(ledger.outlook(spec.name), spec, currentLink(paths.certificates, spec.name), now);
   });
-  const looks = await eachLimited(due, AT_ONCE, (spec) => look(service, spec, terms));
   const skipped = wanted.length - due.length;
-  if (options.dryRun)
-    return { results: looks.map((one) => ({ ...one.result, outcome: one.act ? 'planned' : one.result.outcome })), skipped, warnings: [] };
+  const { reported = () => true } = options;
+  const results: Result[] = [];
+  const pending: Look[] = [];
+  for (let from = 0; from < due.length && !service.signal.aborted; from += AT_A_TIME) {
+    const looks = await eachLimited(due.slice(from, from + AT_A_TIME), AT_ONCE, (spec) => look(service, spec, terms));
+    if (options.dryRun) {
+      results.push(...looks.map((one): Result => ({ ...one.result, outcome: one.act ? 'planned' : one.result.outcome })));
+      continue;
+    }
+    const idle = looks.filter((one) => !one.act).map((one) => one.result);
+    settleAll(service, idle, now);
+    results.push(...idle.filter(reported));
+    pending.push(...looks.filter((one) => one.act));
+  }
+  if (options.dryRun) return { results, skipped, warnings: [] };
 
-  const pending = looks.filter((one) => one.act);
   const acted = pending.length === 0 ? { results: [], warnings: [] } : await actUnderLock(service, pending, terms);
-  const results = [...looks.filter((one) => !one.act).map((one) => one.result), ...acted.results];
-  ledger.together(() => {
+  settleAll(service, acted.results, now);
+  if (options.names === undefined) ledger.together(() => ledger.retainOnly(new Set(config.certificates.map(({ name }) => name))));
+  return { results: [...results, ...acted.results], skipped, warnings: acted.warnings };
+}
+
+function settleAll(service: CertificateService, results: readonly Result[], now: number): void {
+  service.ledger.together(() => {
     for (const result of results) settle(service, result, now);
-    if (options.names === undefined) ledger.retainOnly(new Set(config.certificates.map(({ name }) => name)));
   });
-  return { results, skipped, warnings: acted.warnings };
 }
 
 async function actUnderLock(
