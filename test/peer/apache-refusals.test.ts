@@ -55,7 +55,12 @@ test('a generation with a truncated chain is never loaded', async (t) => {
 });
 
 test('an expired generation never replaces one that is valid', async (t) => {
-  await refuses(t, await newBundle(['localhost'], { from: -3 * DAY, lifetime: 2 * DAY }), {}, /it expired at .*, and what is served is valid/);
+  await refuses(
+    t,
+    await newBundle(['localhost'], { from: -3 * DAY, lifetime: 2 * DAY }),
+    {},
+    /it expired at .*, and what is served is valid/,
+  );
 });
 
 test('a generation from the future never replaces one that is valid', async (t) => {
@@ -109,7 +114,10 @@ test('without any certificate port 80 answers challenges, and HTTPS follows the 
   publishByHand(stack.root, 'default', 1, bundle);
   await stack.until(({ ready }) => ready);
   assert.equal(await stack.served(), fingerprint(bundle));
-  assert.equal((await fetch(`http://127.0.0.1:${stack.http}/a`, { redirect: 'manual' })).headers.get('location'), `https://127.0.0.1:${stack.https}/a`);
+  assert.equal(
+    (await fetch(`http://127.0.0.1:${stack.http}/a`, { redirect: 'manual' })).headers.get('location'),
+    `https://127.0.0.1:${stack.https}/a`,
+  );
 });
 
 test('a publication that is deleted is an alarm, and the last certificate is served on', async (t) => {
@@ -143,9 +151,15 @@ test('no configuration, argument or open file of Apache is in the publication', 
   const processes = [master, ...childrenOf(master)];
   assert.ok(processes.length > 1, 'Apache has no workers');
   const open = processes.flatMap((pid) => readdirSync(`/proc/${pid}/fd`).map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`)));
-  assert.ok(open.some((file) => file.startsWith(stack.run)), open.join());
+  assert.ok(
+    open.some((file) => file.startsWith(stack.run)),
+    open.join(),
+  );
   for (const pid of processes) for (const file of ['cmdline', 'maps', 'environ']) open.push(readFileSync(`/proc/${pid}/${file}`, 'utf8'));
-  assert.deepEqual(open.filter((text) => text.includes(stack.root)), []);
+  assert.deepEqual(
+    open.filter((text) => text.includes(stack.root)),
+    [],
+  );
 });
 
 test('a copy that somebody damages in the runtime directory is made again before Apache reads it', async (t) => {

@@ -33,7 +33,9 @@ test('renewals under load break no request, and each is served within a second',
   for (const bundle of bundles) {
     await publishAll(stack, [['default', bundle]]);
     took.push(await untilServed(stack, 'default', 'localhost', bundle));
-    await stack.until(({ certificates }) => certificates[0]?.state === 'served' && certificates[0].served?.leafSha256 === fingerprint(bundle));
+    await stack.until(
+      ({ certificates }) => certificates[0]?.state === 'served' && certificates[0].served?.leafSha256 === fingerprint(bundle),
+    );
   }
   const counts = await load.stop();
   t.diagnostic(
@@ -69,7 +71,9 @@ test('certificates that are renewed together go into few reloads, and all are se
   await publishAll(stack, renewed);
   await stack.until(
     ({ certificates: all }) =>
-      renewed.every(([name, bundle]) => all.some((one) => one.name === name && one.state === 'served' && one.served?.leafSha256 === fingerprint(bundle))),
+      renewed.every(([name, bundle]) =>
+        all.some((one) => one.name === name && one.state === 'served' && one.served?.leafSha256 === fingerprint(bundle)),
+      ),
     30_000,
   );
   const needed = (await reloads(stack)) - before;
@@ -117,7 +121,7 @@ interface Load {
 }
 
 async function startLoad(t: TestContext, order: LoadOrder): Promise<Load> {
-  const child = fork(fileURLToPath(new URL('../support/load-client.ts', import.meta.url)), { stdio: 'inherit' });
+  const child = fork(fileURLToPath(new URL('../support/load-client.ts', import.meta.url)), { stdio: 'inherit', execArgv: [] });
   t.after(() => child.kill('SIGKILL'));
   child.send(order);
   await message(child);

@@ -54,6 +54,8 @@ interface Answer {
 
 /** One request and its whole answer, which must be a 200 with a Content-Length. */
 function request(socket: TLSSocket, path: string, keep: boolean, slow?: Hash): Promise<Answer> {
+  // Closed while it was idle: that event has gone by.
+  if (socket.destroyed || socket.readableEnded) return Promise.reject(new ClosedEarly('closed while idle'));
   const { promise, resolve, reject } = Promise.withResolvers<Answer>();
   let head = '';
   let length = -1;

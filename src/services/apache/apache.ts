@@ -10,6 +10,7 @@ import { assertPortFree } from '../../platform/ports.ts';
 import type { HeldCertificates, TlsService } from '../service.ts';
 import { superviseDaemon } from '../supervisor.ts';
 import { apacheProgram, testConfiguration, type Apache } from './daemon.ts';
+import { reloadGracefully } from './graceful.ts';
 import { closedTo } from './readable.ts';
 import { renderApache } from './render.ts';
 import { planSites, servedByApache, wantedBy, type Plan } from './sites.ts';
@@ -48,6 +49,8 @@ export function apacheService(first: Wish, options: ApacheOptions): ApacheServic
   let plan = planSites(first.apache, first.certificates);
   let held = NOTHING;
   let rendered = '';
+  /** Digests of the leaves that were applied last, by certificate. */
+  let applied: ReadonlyMap<string, string> = new Map();
   let listening: readonly Listen[] = [];
   warnOfClosed(plan);
 
@@ -93,7 +96,9 @@ export function apacheService(first: Wish, options: ApacheOptions): ApacheServic
         renameSync(await test(text), file);
         rendered = text;
       }
-      await daemon.reload('SIGUSR1');
+      const changed = servedByApache(plan, next).find(({ certificate }) => next.get(certificate)?.leafSha256 !== applied.get(certificate));
+      applied = new Map([...next].map(([name, { leafSha256 }]) => [name, leafSha256]));
+      await reloadGracefully(daemon, changed, next);
       listening = plan.sites.some(({ certificate }) => next.has(certificate)) ? [plan.http, plan.https] : [plan.http];
     },
     servedAt: (current) => servedByApache(plan, current),
