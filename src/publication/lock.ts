@@ -28,7 +28,6 @@ const HOLDER = '.lock.holder';
 const ASK_AGAIN = 50;
 /** SQLite result codes (https://sqlite.org/rescode.html), without their extensions. */
 const SQLITE_BUSY = 5;
-const SQLITE_READONLY = 8;
 const SQLITE_CANTOPEN = 14;
 const SQLITE_NOTADB = 26;
 
@@ -104,6 +103,8 @@ async function prepare(root: string, file: string): Promise<void> {
         remedy: 'remove it, then run it again',
       });
     }
+    // SQLite would open it for reading only, and then grant a lock that is none.
+    accessSync(file, constants.W_OK);
   } catch (cause) {
     throw unwritable('the publication cannot be locked', root, cause);
   }
@@ -168,11 +169,6 @@ function unlockable(file: string, code: number | undefined, cause: unknown): Pod
 function causeAndRemedy(file: string, code: number | undefined, cause: unknown): [string, string] {
   const user = process.geteuid?.() ?? '?';
   switch (code) {
-    case SQLITE_READONLY:
-      return [
-        `user ${user} may not write it, or the file system is read-only`,
-        'mount it writable and run it as the owner of the publication',
-      ];
     case SQLITE_CANTOPEN:
       return [`user ${user} cannot open it`, 'run it as the owner of the publication'];
     case SQLITE_NOTADB:
