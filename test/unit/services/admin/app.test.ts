@@ -143,7 +143,11 @@ test('the event stream tells the state at once and again when it has changed', {
   t.after(() => reader.cancel());
   let seen = '';
   const until = async (text: string): Promise<void> => {
-    while (!seen.includes(text)) seen += (await reader.read()).value ?? '';
+    while (!seen.includes(text)) {
+      const { value, done } = await reader.read();
+      assert.equal(done, false, seen);
+      seen += value;
+    }
   };
   await until('first');
   alarm = 'second';
