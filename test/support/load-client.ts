@@ -29,7 +29,7 @@ const TIMEOUT = 10_000;
 const SLOW_BYTES = 32 * 1024;
 const SLOW_PAUSE = 30;
 
-let stopping = false;
+const stop = new AbortController();
 let newConnections = 0;
 let keptRequests = 0;
 let retried = 0;
@@ -60,7 +60,7 @@ function request(socket: TLSSocket, path: string, keep: boolean, slow?: Hash): P
   let head = '';
   let length = -1;
   let bytes = 0;
-  let open = true;
+  let keeps = true;
   const done = (act: () => void): void => {
     socket.off('data', take).off('close', broken).off('error', broken);
     act();
@@ -73,8 +73,8 @@ function request(socket: TLSSocket, path: string, keep: boolean, slow?: Hash): P
   const body = (data: Buffer): void => {
     bytes += data.length;
     slow?.update(data);
-    if (bytes >= length) return done(() => resolve({ bytes, keep: open }));
-    if (slow === undefined || stopping) return;
+    if (bytes >= length) return done(() => resolve({ bytes, keep: keeps }));
+    if (slow === undefined || stop.signal.aborted) return;
     socket.pause();
     setTimeout(() => socket.resume(), (SLOW_PAUSE * data.length) / SLOW_BYTES);
   };
@@ -85,7 +85,7 @@ function request(socket: TLSSocket, path: string, keep: boolean, slow?: Hash): P
     if (end < 0) return;
     const status = head.slice(0, head.indexOf('\r\n'));
     length = Number(/^content-length: (\d+)/im.exec(head.slice(0, end + 2))?.[1] ?? NaN);
-    open = !/^connection: close/im.test(head.slice(0, end + 2));
+    keeps = !/^connection: close/im.test(head.slice(0, end + 2));
     if (!status.startsWith('HTTP/1.1 200') || Number.isNaN(length)) return done(() => reject(new Error(`answered ${status}`)));
     body(Buffer.from(head.slice(end + 4), 'latin1'));
   };
@@ -95,7 +95,7 @@ function request(socket: TLSSocket, path: string, keep: boolean, slow?: Hash): P
 }
 
 async function newConnectionsLoop({ port, small }: LoadOrder): Promise<void> {
-  while (!stopping) {
+  while (!stop.signal.aborted) {
     try {
       const socket = await open(port);
       await request(socket, small, false);
@@ -110,7 +110,7 @@ async function newConnectionsLoop({ port, small }: LoadOrder): Promise<void> {
 
 async function keepAliveLoop({ port, small }: LoadOrder): Promise<void> {
   let socket: TLSSocket | undefined;
-  while (!stopping) {
+  while (!stop.signal.aborted) {
     const reused = socket !== undefined;
     try {
       socket ??= await open(port);
@@ -141,7 +141,7 @@ async function slowDownload({ port, large }: LoadOrder): Promise<void> {
     const { bytes } = await request(socket, large, false, hash);
     socket.destroy();
     download = { bytes, sha256: hash.digest('hex') };
-    if (!stopping) failures.push('the slow download was over before the load was: it proved nothing of the rest');
+    if (!stop.signal.aborted) failures.push('the slow download was over before the load was: it proved nothing of the rest');
   } catch (error) {
     failures.push(`slow download: ${error instanceof Error ? error.message : String(error)}`);
   }
@@ -160,10 +160,10 @@ async function work(order: LoadOrder): Promise<void> {
   process.send?.('started');
   await Promise.all(loops);
   process.send?.({ newConnections, keptRequests, retried, failures, download } satisfies LoadCounts);
-  process.disconnect();
+  process.disconnect?.();
 }
 
 process.on('message', (message: LoadOrder | 'stop') => {
-  if (message === 'stop') stopping = true;
+  if (message === 'stop') stop.abort();
   else void work(message);
 });

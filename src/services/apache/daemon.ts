@@ -57,7 +57,7 @@ export function apacheProgram(apache: Apache, configuration: string): DaemonProg
     args: ['-D', 'FOREGROUND', '-f', configuration],
     ready: /resuming normal operations/,
     readyWithinMs: 10 * SECOND,
-    stop: { signal: 'SIGWINCH', withinMs: 3.2 * SECOND },
+    stop: { signal: 'SIGWINCH', withinMs: 2.4 * SECOND },
     severity(line) {
       const level = /^\[[^\]]*?(emerg|alert|crit|error|warn|notice|info|debug|trace)\d?\]/.exec(line)?.[1];
       if (level === undefined || level === 'warn') return 'warn';

@@ -8,7 +8,16 @@ import { PodserveError } from '../../platform/errors.ts';
  * @throws PodserveError CONFIG_INVALID
  */
 export function quoted(value: string, what: string): string {
-  const bad = /[\p{Cc}"\\$*?[\]]/u.exec(value)?.[0];
+  return refusing(/[\p{Cc}"\\$*?[\]]/u, value, what);
+}
+
+/** The same for a URL as `URL.href` writes it, where brackets are those of an IPv6 address. @throws PodserveError CONFIG_INVALID */
+export function quotedUrl(href: string, what: string): string {
+  return refusing(/[\p{Cc}"\\$*?]/u, href, what);
+}
+
+function refusing(forbidden: RegExp, value: string, what: string): string {
+  const bad = forbidden.exec(value)?.[0];
   if (bad === undefined) return `"${value}"`;
   throw new PodserveError('CONFIG_INVALID', "this value cannot stand in Apache's configuration", {
     where: what,

@@ -1,7 +1,7 @@
 import { formatListen } from '../../config/listen.ts';
 import type { HeldCertificates } from '../service.ts';
 import type { Apache } from './daemon.ts';
-import { block, hostName, quoted } from './directives.ts';
+import { block, hostName, quoted, quotedUrl } from './directives.ts';
 import type { Plan, Site } from './sites.ts';
 import { TLS } from './tls.ts';
 
@@ -60,7 +60,7 @@ function server({ apache, runtimeDirectory, plan }: RenderOptions): string[] {
     'ServerLimit 128',
     'ThreadsPerChild 25',
     'MaxRequestWorkers 400',
-    'GracefulShutdownTimeout 3',
+    'GracefulShutdownTimeout 2',
     'Timeout 60',
     'KeepAlive On',
     'MaxKeepAliveRequests 1000',
@@ -166,7 +166,7 @@ function hsts(plan: Plan): string[] {
 
 function contentOf({ content }: Site): string[] {
   if (content.kind === 'files') return files(quoted(content.root, 'apache.sites root'));
-  if (content.kind === 'proxy') return proxy(quoted(content.upstream, 'apache.sites proxy'));
+  if (content.kind === 'proxy') return proxy(quotedUrl(content.upstream, 'apache.sites proxy'));
   return ['RewriteEngine On', 'RewriteRule ^ - [R=200,L]', `ErrorDocument 200 "${WELCOME}"`];
 }
 

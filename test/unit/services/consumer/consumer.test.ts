@@ -1,0 +1,175 @@
+import assert from 'node:assert/strict';
+import { readFileSync, mkdirSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
+import { createSecureContext, createServer, type SecureContext, type Server } from 'node:tls';
+
+import { parseIdentifiers } from '../../../../src/certificate/identifier.ts';
+import { parseEndpoint } from '../../../../src/delivery/endpoint.ts';
+import { verifyServed } from '../../../../src/delivery/verify.ts';
+import { systemClock } from '../../../../src/platform/clock.ts';
+import { silentLog } from '../../../../src/platform/log.ts';
+import { startConsumer, type Consumer, type ConsumerReport } from '../../../../src/services/consumer.ts';
+import type { HeldCertificates, TlsService } from '../../../../src/services/service.ts';
+import { fingerprint, newBundle } from '../../../support/apache.ts';
+import { publishByHand } from '../../../support/hand-publication.ts';
+import { scratchDirectory } from '../../../support/scratch.ts';
+
+/** A service whose daemon is a TLS server in this process, which can be told to misbehave. */
+interface Rig {
+  readonly root: string;
+  readonly hold: string;
+  readonly consumer: Consumer;
+  /** What each `apply` was asked for: generations by name. */
+  readonly applied: Record<string, number>[];
+  /** Leaves that the daemon dies of, and those that it takes without serving them. */
+  readonly deadly: Set<string>;
+  readonly ignored: Set<string>;
+  until(wish: (report: ConsumerReport) => boolean): Promise<ConsumerReport>;
+}
+
+async function rig(t: TestContext, names: readonly string[], prepare: (root: string, deadly: Set<string>) => Promise<void>): Promise<Rig> {
+  const directory = scratchDirectory(t);
+  const [root, hold] = [join(directory, 'certificates'), join(directory, 'hold')];
+  mkdirSync(root);
+  mkdirSync(hold);
+  const applied: Record<string, number>[] = [];
+  const [deadly, ignored] = [new Set<string>(), new Set<string>()];
+  const contexts = new Map<string, SecureContext>();
+  const server = await listen(t, contexts);
+  const endpoint = parseEndpoint(`https://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  const service: TlsService = {
+    name: 'test',
+    wanted: () => names.map((name) => ({ name, identifiers: parseIdentifiers([`${name}.example`]) })),
+    async apply(held: HeldCertificates) {
+      applied.push(Object.fromEntries([...held].map(([name, { generation }]) => [name, generation])));
+      if ([...held.values()].some(({ leafSha256 }) => deadly.has(leafSha256))) throw new Error('the daemon died of it');
+      for (const { name, file, leafSha256 } of held.values()) {
+        if (ignored.has(leafSha256)) continue;
+        const pem = readFileSync(file, 'utf8');
+        contexts.set(`${name}.example`, createSecureContext({ key: pem, cert: pem }));
+      }
+    },
+    servedAt: (held) => [...held.keys()].map((name) => ({ endpoint, servername: `${name}.example`, certificate: name })),
+    daemons: () => [],
+  };
+  await prepare(root, deadly);
+  const consumer = startConsumer({
+    service,
+    root,
+    holdDirectory: hold,
+    clock: systemClock,
+    log: silentLog,
+    verify: (targets, options) => verifyServed(targets, { ...options, deadlineMs: 150 }),
+  });
+  t.after(() => consumer[Symbol.asyncDispose]());
+  await consumer.started;
+  return {
+    root,
+    hold,
+    consumer,
+    applied,
+    deadly,
+    ignored,
+    async until(wish) {
+      for (let waited = 0; waited < 5000; waited += 10) {
+        if (wish(consumer.report())) return consumer.report();
+        await setTimeout(10);
+      }
+      throw new Error(`not as wished: ${JSON.stringify(consumer.report())}`);
+    },
+  };
+}
+
+async function listen(t: TestContext, contexts: ReadonlyMap<string, SecureContext>): Promise<Server> {
+  const server = createServer({ SNICallback: (name, answer) => answer(null, contexts.get(name)) }, (socket) => {
+    socket.on('error', () => undefined);
+    socket.end();
+  });
+  server.on('tlsClientError', () => undefined);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => server.close());
+  return server;
+}
+
+test('one that is not served is taken back, remembered, and not tried in a loop', async (t) => {
+  const [old, bad, next] = [await newBundle(['a.example']), await newBundle(['a.example']), await newBundle(['a.example'])];
+  const { root, hold, ignored, applied, until } = await rig(t, ['a'], async (at) => publishByHand(at, 'a', 1, old));
+  await until(({ ready }) => ready);
+  ignored.add(fingerprint(bad));
+  publishByHand(root, 'a', 2, bad);
+  const { certificates, reasons, tally } = await until(
+    (report) => report.certificates[0]?.state === 'rejected' && report.certificates[0].served !== null,
+  );
+  assert.equal(certificates[0]?.served?.leafSha256, fingerprint(old));
+  assert.match(reasons.join(), /generation 2: another certificate is served.*generation 1 is still served/);
+  assert.match(readFileSync(join(hold, 'a.pem'), 'utf8'), new RegExp(old.leafPem.slice(30, 90).trim().replaceAll(/[+/]/g, '.')));
+  assert.deepEqual(applied, [{ a: 1 }, { a: 2 }, { a: 1 }]);
+  await setTimeout(200);
+  assert.equal(tally.reloads, applied.length);
+  publishByHand(root, 'a', 3, next);
+  await until(({ ready }) => ready);
+  assert.equal(applied.at(-1)?.['a'], 3);
+});
+
+test('one that the daemon dies of is taken back without holding up those that came with it', async (t) => {
+  const names = ['a', 'b', 'c'];
+  const bundles = Object.fromEntries(await Promise.all(names.map(async (name) => [name, await newBundle([`${name}.example`])] as const)));
+  const { root, deadly, consumer, until } = await rig(t, names, async (at) => {
+    for (const name of names) publishByHand(at, name, 1, await newBundle([`${name}.example`]));
+  });
+  await until(({ ready }) => ready);
+  const bad = bundles['b'];
+  assert.ok(bad);
+  deadly.add(fingerprint(bad));
+  for (const [name, bundle] of Object.entries(bundles)) publishByHand(root, name, 2, bundle);
+  const { certificates } = await until(
+    (report) => report.certificates.every(({ state }) => state !== 'pending') && report.tally.refusals === 1,
+  );
+  assert.deepEqual(
+    certificates.map(({ name, state, served }) => [name, state, served?.generation]),
+    [
+      ['a', 'served', 2],
+      ['b', 'rejected', 1],
+      ['c', 'served', 2],
+    ],
+  );
+  assert.match(consumer.report().reasons.join(), /the daemon died of it/);
+});
+
+test('at a cold start one that the daemon dies of gives way to the kept ones, newest first', async (t) => {
+  const [oldest, kept, bad] = [await newBundle(['a.example']), await newBundle(['a.example']), await newBundle(['a.example'])];
+  const { until, applied } = await rig(t, ['a'], async (at, deadly) => {
+    publishByHand(at, 'a', 1, oldest);
+    publishByHand(at, 'a', 2, kept);
+    publishByHand(at, 'a', 3, bad);
+    deadly.add(fingerprint(bad));
+  });
+  const { certificates } = await until((report) => report.certificates[0]?.served?.generation === 2);
+  assert.equal(certificates[0]?.state, 'rejected');
+  assert.deepEqual(applied, [{ a: 3 }, {}, { a: 2 }]);
+});
+
+test('certificates that change at once are applied at once', async (t) => {
+  const names = Array.from({ length: 20 }, (_, index) => `n${index}`);
+  const made = await Promise.all(names.map((name) => newBundle([`${name}.example`])));
+  const { root, applied, until } = await rig(t, names, async (at) => {
+    for (const name of names) publishByHand(at, name, 1, await newBundle([`${name}.example`]));
+  });
+  await until(({ ready }) => ready);
+  const before = applied.length;
+  for (const [index, name] of names.entries()) {
+    const bundle = made[index];
+    if (bundle !== undefined) publishByHand(root, name, 2, bundle);
+  }
+  await until(({ ready, certificates }) => ready && certificates.every(({ served }) => served?.generation === 2));
+  assert.ok(applied.length - before <= 2, `${applied.length - before} reloads`);
+});
+
+test('a name that is not covered is served with the reason in the status', async (t) => {
+  const { until } = await rig(t, ['a'], async (at) => publishByHand(at, 'a', 1, await newBundle(['b.example'])));
+  const { certificates } = await until(({ ready }) => ready);
+  assert.equal(certificates[0]?.reason, 'it is not for a.example');
+});
