@@ -51,7 +51,10 @@ function eventOf(result: Result, before: Outlook | undefined, now: number): Even
     case 'waiting':
       return before?.reason === decision.reason ? undefined : { ...about, kind: 'waiting', detail: decision.detail };
     case 'kept':
-      if (before !== undefined && before.link === (result.link ?? null) && before.reason === decision.reason) return undefined;
+      if (before?.link === (result.link ?? null)) {
+        const asPublished = decision.reason === 'not-due' && before.condition === 'well';
+        if (asPublished || before.reason === decision.reason) return undefined;
+      }
       return { ...about, kind: 'noticed', detail: `generation ${manifest?.generation} is published: ${decision.detail}` };
     case 'planned':
       return undefined;
