@@ -6,7 +6,7 @@ import { createServer as createTcpServer } from 'node:net';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
-import { connect } from 'node:tls';
+import { connect, type ConnectionOptions } from 'node:tls';
 
 import { apacheStack, fingerprint, newBundle, type Stack } from '../support/apache.ts';
 import { PODSERVE, podserve, start } from '../support/command.ts';
@@ -225,7 +225,7 @@ function rawRequest(port: number, name: string, head: string): Promise<string> {
   return promise;
 }
 
-async function handshake(port: number, options: Omit<Parameters<typeof connect>[0], 'port'>): Promise<string | undefined> {
+async function handshake(port: number, options: ConnectionOptions): Promise<string | undefined> {
   const { promise, resolve } = Promise.withResolvers<string | undefined>();
   const socket = connect({ port, host: '127.0.0.1', servername: 'localhost', rejectUnauthorized: false, ...options }, () =>
     resolve(socket.alpnProtocol === false ? '' : (socket.alpnProtocol ?? '')),

@@ -27,7 +27,7 @@ interface Rig {
   /** Leaves that the daemon dies of, and those that it takes without serving them. */
   readonly deadly: Set<string>;
   readonly ignored: Set<string>;
-  until(wish: (report: ConsumerReport) => boolean): Promise<ConsumerReport>;
+  readonly until: (wish: (report: ConsumerReport) => boolean) => Promise<ConsumerReport>;
 }
 
 async function rig(t: TestContext, names: readonly string[], prepare: (root: string, deadly: Set<string>) => Promise<void>): Promise<Rig> {
