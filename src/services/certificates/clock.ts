@@ -16,7 +16,7 @@ export function settleClock(service: CertificateService, options: { force?: bool
     const detail =
       `the clock says ${new Date(now).toISOString()}, but later events are on record; nothing is issued until it is set right ` +
       '(if it is right now: podserve certificates --mode renew --force)';
-    if (ledger.value(ALARM) === undefined || ledger.value(ALARM) === '') {
+    if (!clockAlarm(service)) {
       const event = { at: now, certificate: null, kind: 'clock', reason: 'clock-behind', detail, generation: null } as const;
       ledger.together(() => {
         ledger.record(event);
@@ -27,18 +27,19 @@ export function settleClock(service: CertificateService, options: { force?: bool
     log.error({ reason: 'clock-behind' }, detail);
     return verdict;
   }
-  if (verdict !== 'right') {
-    ledger.together(() => {
-      ledger.discreditAfter(now + CLOCK_TOLERANCE);
-      const detail = 'the clock was ahead when later events were recorded; their times no longer count';
-      ledger.record({ at: now, certificate: null, kind: 'clock', reason: verdict, detail, generation: null });
-      ledger.keepValue(ALARM, '');
-    });
-    log.warn({ reason: 'clock-was-ahead' }, 'the clock was ahead and is back');
-  } else if ((ledger.value(ALARM) ?? '') !== '') {
+  const alarmed = clockAlarm(service);
+  if (verdict === 'right' && !alarmed) return verdict;
+  const detail =
+    verdict === 'right' ? 'the clock is right again' : 'the clock was ahead when later events were recorded; their times no longer count';
+  const reason = verdict === 'right' ? 'clock-right' : 'clock-was-ahead';
+  const event = { at: now, certificate: null, kind: 'clock', reason, detail, generation: null } as const;
+  ledger.together(() => {
+    if (verdict !== 'right') ledger.discreditAfter(now + CLOCK_TOLERANCE);
+    ledger.record(event);
     ledger.keepValue(ALARM, '');
-    log.info({ reason: 'clock-right' }, 'the clock is right again');
-  }
+  });
+  log.warn({ reason }, detail);
+  if (alarmed) service.notify({ kind: 'recovery', certificate: null, event });
   return verdict === 'behind' ? 'was-ahead' : verdict;
 }
 

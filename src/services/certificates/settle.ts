@@ -22,17 +22,18 @@ export function settle(service: CertificateService, result: Result, now: number)
     ledger.clearFailure(name);
   }
   ledger.keepOutlook(outlook);
-  const event = eventOf(result, before, now);
+  const notices = noticesOf(result, before?.condition ?? 'well', outlook.condition);
+  const event = eventOf(result, before, now, notices.length > 0);
   if (event === undefined) return;
   ledger.record(event);
   const fields = { certificate: name, reason: event.reason, generation: event.generation };
   if (failing) log.warn(fields, event.detail);
   else log.info(fields, event.detail);
-  for (const kind of noticesOf(result, before?.condition ?? 'well', outlook.condition)) service.notify({ kind, certificate: name, event });
+  for (const kind of notices) service.notify({ kind, certificate: name, event });
 }
 
-/** What happened, or undefined when nothing did that was not on record already. */
-function eventOf(result: Result, before: Outlook | undefined, now: number): Event | undefined {
+/** What happened, or undefined when nothing did that was not on record already. What is told to people is always recorded. */
+function eventOf(result: Result, before: Outlook | undefined, now: number, worthTelling: boolean): Event | undefined {
   const { decision, manifest } = result;
   const about = { at: now, certificate: result.spec.name, reason: decision.reason, generation: manifest?.generation ?? null };
   switch (result.outcome) {
@@ -49,7 +50,7 @@ function eventOf(result: Result, before: Outlook | undefined, now: number): Even
     case 'failed':
       return { ...about, kind: 'failed', detail: describeError(result.error) };
     case 'waiting':
-      return before?.reason === decision.reason ? undefined : { ...about, kind: 'waiting', detail: decision.detail };
+      return before?.reason === decision.reason && !worthTelling ? undefined : { ...about, kind: 'waiting', detail: decision.detail };
     case 'kept':
       if (before?.link === (result.link ?? null)) {
         const asPublished = decision.reason === 'not-due' && before.condition === 'well';
