@@ -26,7 +26,7 @@ export function placeOf(path: string, target: string, root: string): Place {
 }
 
 /** Puts a link to `target` where `path` is; who opens `path` meets the old or the new, never nothing. */
-export function putLink(path: string, target: string): void {
+function putLink(path: string, target: string): void {
   const temporary = temporaryName(path);
   symlinkSync(target, temporary);
   try {

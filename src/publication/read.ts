@@ -10,8 +10,6 @@ import { CURRENT, certificateDirectory, type PublishedFile } from './layout.ts';
 import { disagreement, parseManifest } from './manifest.ts';
 import { damaged, misplaced, unreadable } from './trouble.ts';
 
-export { currentLink, listNames } from './layout.ts';
-
 /** A published generation, read and proven: key, leaf, chain, manifest and all files agree. Dates are not judged. */
 export interface Generation {
   readonly number: number;
@@ -89,7 +87,7 @@ export function generationsIn(entries: readonly string[]): number[] {
  * Where `..data` of a certificate's directory leads: a generation's directory name, or undefined when there is none.
  * @throws PodserveError PUBLICATION_UNREADABLE when it leads anywhere else
  */
-export function resolveCurrent(directory: string): string | undefined {
+function resolveCurrent(directory: string): string | undefined {
   const path = join(directory, CURRENT);
   let target: string;
   try {

@@ -8,8 +8,9 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 
+import { generationDirectory } from '../../src/certificate/generation.ts';
 import { FILES } from '../../src/publication/layout.ts';
-import { keptGenerations, readCurrent } from '../../src/publication/read.ts';
+import { keptGenerations, readCurrent, readGeneration } from '../../src/publication/read.ts';
 import { OWN_GROUP, PUBLISHER, lockNow, publishOne } from '../support/publishing.ts';
 import { adopt } from '../../src/publication/adopt.ts';
 import type { ReaderReport, ReaderTask } from '../support/publication-reader.ts';
@@ -66,6 +67,9 @@ test('kill -9 at any moment of a publication: readers never meet a mismatch, a h
     leftovers += readdirSync(join(root, aging ? 'aging' : 'default')).filter((entry) => entry.includes('.tmp-')).length > 0 ? 1 : 0;
     const current = await readCurrent(root, aging ? 'aging' : 'default');
     assert.ok(current !== undefined, `after kill ${count} nothing is published`);
+    // Also what is not current yet, or no more: a consumer that finds nothing better tries it.
+    const [newest = 0] = await keptGenerations(root, aging ? 'aging' : 'default');
+    await readGeneration(join(root, aging ? 'aging' : 'default', generationDirectory(newest)));
     if (!aging) {
       assert.ok(current.number >= last, `kill ${count} went back from generation ${last} to ${current.number}`);
       published += current.number - last;

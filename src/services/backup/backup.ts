@@ -11,7 +11,7 @@ import { PodserveError, describeError, messageOf, systemCode } from '../../platf
 import { syncDirectory } from '../../platform/files.ts';
 import { version } from '../../platform/version.ts';
 import { lockPublication } from '../../publication/lock.ts';
-import { listNames } from '../../publication/read.ts';
+import { listNames } from '../../publication/layout.ts';
 import { survey } from '../certificates/survey.ts';
 import { contentsOf, fileEntry, type ArchiveEntry } from './contents.ts';
 import { CONFIG_FILE, FORMAT_FILE, FORMAT_VERSION, LEDGER_FILE, PARTS, type FormatDocument } from './format.ts';

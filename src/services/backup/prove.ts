@@ -3,7 +3,7 @@ import { basename, dirname, join } from 'node:path';
 
 import { openLedger } from '../../ledger/open.ts';
 import { PodserveError, describeError } from '../../platform/errors.ts';
-import { listNames } from '../../publication/read.ts';
+import { listNames } from '../../publication/layout.ts';
 import { survey } from '../certificates/survey.ts';
 import { LEDGER_FILE } from './format.ts';
 

@@ -3,7 +3,7 @@ import { decide, type Decision } from '../../certificate/renewal.ts';
 import type { CertificateSpec } from '../../certificate/spec.ts';
 import { describeError } from '../../platform/errors.ts';
 import { findPlainFiles } from '../../publication/adopt.ts';
-import { currentLink } from '../../publication/read.ts';
+import { currentLink } from '../../publication/layout.ts';
 import type { Result } from './result.ts';
 import type { CertificateService } from './service.ts';
 import { survey, surveyKept, type Survey } from './survey.ts';

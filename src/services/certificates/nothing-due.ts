@@ -1,9 +1,7 @@
 import { judgeClock } from '../../certificate/clock-evidence.ts';
 import type { StatePaths } from '../../config/state.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
-import { currentLink } from '../../publication/read.ts';
-
-const DIGEST = 'config-digest';
+import { currentLink } from '../../publication/layout.ts';
 
 /**
  * Up to so many certificates a pass reads them all, which costs a few milliseconds and finds also what was changed
@@ -25,17 +23,23 @@ export async function nothingDue(
   const [{ peekLedger }, { configDigest }] = await Promise.all([import('../../ledger/open.ts'), import('../../config/load.ts')]);
   using open = peekLedger(paths.ledger);
   if (open === undefined) return undefined;
-  if (open.value(DIGEST) !== (await configDigest(source)).digest) return undefined;
+  if (judgedBy(open) !== (await configDigest(source)).digest) return undefined;
   if (judgeClock(open.clockEvidence(now), now) !== 'right') return undefined;
   const nextLook = open.nextLook();
   if (nextLook === undefined || nextLook <= now) return undefined;
   const links = open.links();
   if (links.length <= READ_ALL_UP_TO) return undefined;
   const unchanged = links.every(({ certificate, link }) => (currentLink(paths.certificates, certificate) ?? null) === link);
-  return unchanged ? { certificates: links.length, nextLook } : undefined;
+  if (!unchanged || !beats(open, links.length, now)) return undefined;
+  return { certificates: links.length, nextLook };
 }
 
-/** Notes which configuration the ledger was judged by, after a pass over all of it. */
-export function rememberDigest(ledger: Ledger, { digest }: { digest: string }): void {
-  ledger.keepValue(DIGEST, digest);
+/** A ledger that takes no entry is something that a real pass tells of. */
+function beats(ledger: Ledger, certificates: number, now: number): boolean {
+  try {
+    heartbeat(ledger, certificates, now);
+    return true;
+  } catch {
+    return false;
+  }
 }

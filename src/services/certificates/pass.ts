@@ -1,8 +1,9 @@
 import { eachLimited } from '../../platform/concurrency.ts';
 import { lockPublication } from '../../publication/lock.ts';
-import { currentLink } from '../../publication/read.ts';
+import { currentLink } from '../../publication/layout.ts';
 import { act } from './act.ts';
 import { settleClock } from './clock.ts';
+import { forgetJudgedBy } from './judged-by.ts';
 import { look, type Look, type Terms } from './look.ts';
 import { stillHolds } from './outlook.ts';
 import { publishCurrentRoots } from './roots.ts';
@@ -71,8 +72,18 @@ export async function runPass(service: CertificateService, options: PassOptions 
 
   const acted = pending.length === 0 ? { results: [], warnings: [] } : await actUnderLock(service, pending, terms);
   settleAll(service, acted.results, now);
-  if (options.names === undefined) ledger.together(() => ledger.retainOnly(new Set(config.certificates.map(({ name }) => name))));
+  if (options.names === undefined) forgetOthers(service);
   return { results: [...results, ...acted.results], skipped, warnings: acted.warnings };
+}
+
+/** Forgets certificates that are no longer configured. */
+function forgetOthers({ ledger, config }: CertificateService): void {
+  const names = new Set(config.certificates.map(({ name }) => name));
+  if (ledger.links().every(({ certificate }) => names.has(certificate))) return;
+  ledger.together(() => {
+    forgetJudgedBy(ledger);
+    ledger.retainOnly(names);
+  });
 }
 
 function settleAll(service: CertificateService, results: readonly Result[], now: number): void {

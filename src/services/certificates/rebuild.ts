@@ -1,5 +1,5 @@
 import type { Event, Ledger } from '../../ledger/ledger.ts';
-import { listNames } from '../../publication/read.ts';
+import { listNames } from '../../publication/layout.ts';
 import { survey } from './survey.ts';
 
 /**

@@ -6,7 +6,7 @@ import { parseCertificates, pemOf } from '../../certificate/bundle.ts';
 import type { RootsState } from '../../issuers/local-ca/local-ca.ts';
 import { describeError } from '../../platform/errors.ts';
 import type { PublicationLock } from '../../publication/lock.ts';
-import { listNames } from '../../publication/read.ts';
+import { listNames } from '../../publication/layout.ts';
 import { publishRoots } from '../../publication/roots.ts';
 import type { CertificateService } from './service.ts';
 import { survey } from './survey.ts';

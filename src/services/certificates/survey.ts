@@ -2,7 +2,8 @@ import { identifiersOf, keyTypeOf } from '../../certificate/bundle.ts';
 import { generationDirectory } from '../../certificate/generation.ts';
 import type { Current, Kept, Published } from '../../certificate/renewal.ts';
 import { PodserveError, systemCode } from '../../platform/errors.ts';
-import { currentLink, keptGenerations, readCurrent, readGeneration, type Generation } from '../../publication/read.ts';
+import { currentLink } from '../../publication/layout.ts';
+import { keptGenerations, readCurrent, readGeneration, type Generation } from '../../publication/read.ts';
 import { join } from 'node:path';
 
 /** What one look at a certificate's directory found. */

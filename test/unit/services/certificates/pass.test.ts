@@ -5,7 +5,8 @@ import { describe, test } from 'node:test';
 
 import { DAY, HOUR, MINUTE } from '../../../../src/platform/clock.ts';
 import { PodserveError } from '../../../../src/platform/errors.ts';
-import { currentLink, readCurrent } from '../../../../src/publication/read.ts';
+import { currentLink } from '../../../../src/publication/layout.ts';
+import { readCurrent } from '../../../../src/publication/read.ts';
 import { runPass } from '../../../../src/services/certificates/pass.ts';
 import type { Issuers } from '../../../../src/services/certificates/service.ts';
 import { NOW, testClock, testService, testSpec } from '../../../support/certificate-service.ts';
