@@ -57,12 +57,19 @@ export async function startResident(options: ResidentOptions): Promise<Resident>
     }),
   );
   for (const warning of opened.warnings) log.warn({}, warning);
+  let hasLooked = false;
   const state: CronState = { trouble: undefined, service: opened.service };
   const place = placeOf(config.certificateService.status, 'certificateService.status');
-  const port = starting.use(await serveStatus(place, certificatesStatusPort(state), log));
+  const port = starting.use(
+    await serveStatus(
+      place,
+      certificatesStatusPort(state, () => hasLooked),
+      log,
+    ),
+  );
 
   const first = Promise.withResolvers<void>();
-  first.promise.catch(() => undefined);
+  void first.promise.finally(() => (hasLooked = true)).catch(() => undefined);
   const cron = runCron(state, {
     onPass(report) {
       options.onPass?.(report);

@@ -9,12 +9,16 @@ import { serviceStatus } from './status.ts';
 const MOST_REASONS = 20;
 const CONDITIONS = { well: 0, failing: 1, emergency: 2 } as const;
 
-/** What the status port of the certificate service tells. Readiness and metrics come from the ledger alone, so that asking is cheap. */
-export function certificatesStatusPort(state: CronState): StatusSource {
+/**
+ * What the status port of the certificate service tells. Readiness and metrics come from the ledger alone, so that
+ * asking is cheap.
+ * @param hasLooked whether the first pass is over: before that the ledger may know nothing at all
+ */
+export function certificatesStatusPort(state: CronState, hasLooked: () => boolean): StatusSource {
   return {
     service: 'certificates',
     readiness() {
-      const reasons = reasonsOf(state);
+      const reasons = hasLooked() ? reasonsOf(state) : ['it has just started and is looking at its certificates'];
       return { ready: reasons.length === 0, reasons };
     },
     async details() {
