@@ -7,7 +7,7 @@ export const CLOCK_TOLERANCE = DAY;
  * A resident service records something every day. A longer hole in the record than this, with `now`
  * lying inside it, is where a clock jumped ahead.
  */
-const LONGEST_QUIET = 30 * DAY;
+export const LONGEST_QUIET = 30 * DAY;
 
 /** What the ledger knows of time. All in ms since the epoch; undefined where there is no such event. */
 export interface ClockEvidence {

@@ -21,13 +21,21 @@ export async function renew(mode: 'init' | 'renew', args: Arguments, context: Co
       return 0;
     }
   }
-  const [{ loadConfig, configDigest }, { openCertificateService, publisherOf }, { runPass }, { rememberDigest, READ_ALL_UP_TO }] =
-    await Promise.all([
-      import('../config/load.ts'),
-      import('../services/certificates/open.ts'),
-      import('../services/certificates/pass.ts'),
-      import('../services/certificates/nothing-due.ts'),
-    ]);
+  const [
+    { loadConfig, configDigest },
+    { openCertificateService, publisherOf },
+    { runPass },
+    { READ_ALL_UP_TO },
+    { noteJudgedBy },
+    { heartbeat },
+  ] = await Promise.all([
+    import('../config/load.ts'),
+    import('../services/certificates/open.ts'),
+    import('../services/certificates/pass.ts'),
+    import('../services/certificates/nothing-due.ts'),
+    import('../services/certificates/judged-by.ts'),
+    import('../services/certificates/heartbeat.ts'),
+  ]);
   // Taken first, so that it never vouches for a newer file than the one that was interpreted.
   const digest = await configDigest(sourceOf(args, context));
   const config = await loadConfig(sourceOf(args, context));
@@ -50,7 +58,10 @@ export async function renew(mode: 'init' | 'renew', args: Arguments, context: Co
     ...(names === undefined ? {} : { names }),
   });
   for (const warning of pass.warnings) context.err(`warning: ${warning}`);
-  if (!ask.dryRun && names === undefined) rememberDigest(opened.service.ledger, digest);
+  if (!ask.dryRun && names === undefined && !context.signal.aborted) {
+    noteJudgedBy(opened.service.ledger, digest);
+    heartbeat(opened.service.ledger, config.certificates.length, context.clock.now());
+  }
   report(args, context, { ...pass, nextLook: opened.service.ledger.nextLook(), root: paths.certificates });
   if (context.signal.aborted) {
     context.err('podserve: stopped before everything was done; run it again to go on');

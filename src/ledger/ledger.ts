@@ -1,6 +1,6 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 
-import { CLOCK_TOLERANCE, type ClockEvidence } from '../certificate/clock-evidence.ts';
+import { CLOCK_TOLERANCE, LONGEST_QUIET, type ClockEvidence } from '../certificate/clock-evidence.ts';
 
 /** Something that happened, with its reason. `at` is ms since the epoch. */
 export interface Event {
@@ -67,7 +67,7 @@ export interface Delivery {
 
 /**
  * What must survive a restart. All calls are synchronous: SQLite is, and a ledger that is only almost
- * written is worth little. Errors of the database pass through unchanged; `resilient.ts` handles them.
+ * written is worth little. Errors of the database pass through unchanged.
  */
 export interface Ledger extends Disposable {
   record(event: Event): void;
@@ -83,12 +83,14 @@ export interface Ledger extends Disposable {
   /** The earliest time at which some certificate wants to be looked at. */
   nextLook(): number | undefined;
   dueAt(now: number): string[];
+  /** Has every certificate looked at from `now` on: what was planned no longer counts. */
+  lookAgain(now: number): void;
   failure(certificate: string): Failure | undefined;
   keepFailure(certificate: string, failure: Failure): void;
   clearFailure(certificate: string): void;
   keepDelivery(delivery: Delivery): void;
   deliveries(certificate?: string): Delivery[];
-  /** Forgets events before `time`. */
+  /** Forgets events before `time`, but not the last one before a jump of the clock, which tells the jump. */
   forgetBefore(time: number): void;
   clockEvidence(now: number): ClockEvidence;
   /** Takes the times of all events later than `time` out of the evidence: a wrong clock wrote them. */
@@ -165,6 +167,9 @@ export function ledgerOn(database: DatabaseSync): Ledger {
       sql('SELECT certificate FROM outlooks WHERE next_look <= ?')
         .all(now)
         .map((row) => String(row['certificate'])),
+    lookAgain(now) {
+      sql('UPDATE outlooks SET next_look = min(next_look, ?)').run(now);
+    },
     failure(certificate) {
       const row = sql('SELECT count, at, retry_at AS retryAt, message FROM failures WHERE certificate = ?').get(certificate);
       return row as unknown as Failure | undefined;
@@ -200,7 +205,7 @@ export function ledgerOn(database: DatabaseSync): Ledger {
       return rows as unknown as Delivery[];
     },
     forgetBefore(time) {
-      sql('DELETE FROM events WHERE at < ?').run(time);
+      sql(FORGET).run(time, LONGEST_QUIET);
     },
     clockEvidence(now) {
       const newest = sql('SELECT max(at) AS at FROM events WHERE discredited = 0').get()?.['at'];
@@ -246,3 +251,6 @@ export function ledgerOn(database: DatabaseSync): Ledger {
 
 const OUTLOOK = `SELECT certificate, spec_digest AS specDigest, link, not_after AS notAfter, reason, detail,
   next_look AS nextLook, condition FROM outlooks`;
+
+const FORGET = `DELETE FROM events WHERE at < ? AND coalesce(
+  (SELECT later.at FROM events AS later WHERE later.id > events.id ORDER BY later.id LIMIT 1) - at, 0) <= ?`;

@@ -34,7 +34,11 @@ export function settleClock(service: CertificateService, options: { force?: bool
   const reason = verdict === 'right' ? 'clock-right' : 'clock-was-ahead';
   const event = { at: now, certificate: null, kind: 'clock', reason, detail, generation: null } as const;
   ledger.together(() => {
-    if (verdict !== 'right') ledger.discreditAfter(now + CLOCK_TOLERANCE);
+    if (verdict !== 'right') {
+      ledger.discreditAfter(now + CLOCK_TOLERANCE);
+      // Also those that this pass is not about: their next look may lie ten years ahead.
+      ledger.lookAgain(now);
+    }
     ledger.record(event);
     ledger.keepValue(ALARM, '');
   });

@@ -3,6 +3,7 @@ import { DAY, MINUTE } from '../../platform/clock.ts';
 import { describeError } from '../../platform/errors.ts';
 import { watchPublication } from '../../publication/watch.ts';
 import { isDelivered, verifyDeliveries } from './deliveries.ts';
+import { heartbeat } from './heartbeat.ts';
 import { configuredIssuers } from './issuers.ts';
 import { runPass, type PassOptions, type PassReport } from './pass.ts';
 import type { Result } from './result.ts';
@@ -30,7 +31,6 @@ export interface CronState {
 const LONGEST_SLEEP = MINUTE;
 const POLL_MS = 5000;
 const RETRY_AFTER_TROUBLE = MINUTE;
-const KEEP_EVENTS = 400 * DAY;
 
 /**
  * The resident form: a full pass at the start and once a day, and each certificate at its own time in between;
@@ -81,7 +81,7 @@ export async function runCron(state: CronState, options: CronOptions = {}): Prom
       deliveries = deliveries.then(() => deliver(asked, results));
       if (full) {
         nextFull = now + DAY;
-        heartbeat(state.service, now);
+        heartbeat(asked.ledger, asked.config.certificates.length, now);
       }
     }
     const planned = state.service.ledger.nextLook() ?? nextFull;
@@ -132,14 +132,4 @@ async function reload(state: CronState, options: CronOptions): Promise<void> {
   } catch (error) {
     service.log.error({}, `the new configuration was refused, the old one stays: ${describeError(error)}`);
   }
-}
-
-/** One event a day, so that a clock that jumped can be told from a service that was idle. */
-function heartbeat(service: CertificateService, now: number): void {
-  const { ledger, config } = service;
-  ledger.together(() => {
-    const detail = `${config.certificates.length} certificates read and judged`;
-    ledger.record({ at: now, certificate: null, kind: 'checked', reason: 'daily', detail, generation: null });
-    ledger.forgetBefore(now - KEEP_EVENTS);
-  });
 }

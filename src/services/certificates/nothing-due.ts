@@ -2,6 +2,8 @@ import { judgeClock } from '../../certificate/clock-evidence.ts';
 import type { StatePaths } from '../../config/state.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
 import { currentLink } from '../../publication/layout.ts';
+import { heartbeat } from './heartbeat.ts';
+import { judgedBy } from './judged-by.ts';
 
 /**
  * Up to so many certificates a pass reads them all, which costs a few milliseconds and finds also what was changed

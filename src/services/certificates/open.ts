@@ -79,6 +79,7 @@ function tolerant(ledger: Ledger, log: Log): Ledger {
     ...ledger,
     record: (event) => attempt(() => ledger.record(event)),
     keepOutlook: (outlook) => attempt(() => ledger.keepOutlook(outlook)),
+    lookAgain: (now) => attempt(() => ledger.lookAgain(now)),
     retainOnly: (certificates) => attempt(() => ledger.retainOnly(certificates)),
     keepFailure: (certificate, failure) => attempt(() => ledger.keepFailure(certificate, failure)),
     clearFailure: (certificate) => attempt(() => ledger.clearFailure(certificate)),

@@ -1,5 +1,6 @@
 import type { Condition, Event, Outlook } from '../../ledger/ledger.ts';
 import { describeError } from '../../platform/errors.ts';
+import { forgetJudgedBy } from './judged-by.ts';
 import { outlookOf } from './outlook.ts';
 import type { Result } from './result.ts';
 import type { HookNotice } from '../event-hook.ts';
@@ -21,6 +22,7 @@ export function settle(service: CertificateService, result: Result, now: number)
   } else if (result.outcome !== 'waiting') {
     ledger.clearFailure(name);
   }
+  if (before?.specDigest !== outlook.specDigest) forgetJudgedBy(ledger);
   ledger.keepOutlook(outlook);
   const notices = noticesOf(result, before?.condition ?? 'well', outlook.condition);
   const event = eventOf(result, before, now, notices.length > 0);

@@ -8,10 +8,11 @@ import type { Issuers } from '../../../../src/services/certificates/service.ts';
 import { NOW, testClock, testService } from '../../../support/certificate-service.ts';
 import { scratchDirectory } from '../../../support/scratch.ts';
 
+function refuse(): never {
+  throw new PodserveError('ISSUE_FAILED', 'the issuer refused', { why: 'the test wants it so' });
+}
+
 function refusing(): Issuers {
-  const refuse = (): never => {
-    throw new PodserveError('ISSUE_FAILED', 'the issuer refused', { why: 'the test wants it so' });
-  };
   return { named: async (name) => ({ name, issue: async () => refuse() }), localCa: async () => refuse() };
 }
 
