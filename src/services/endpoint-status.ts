@@ -11,8 +11,8 @@ export interface EndpointStatus {
   readonly certificate: string;
   readonly consumer: string;
   readonly endpoint: string;
-  /** `silent`: no TCP connection, so it may just not be running. */
-  readonly state: 'served' | 'other-certificate' | 'failed' | 'silent';
+  /** `kept`: nothing whole is published to compare with; `silent`: no TCP connection, so it may just not be running. */
+  readonly state: 'served' | 'kept' | 'other-certificate' | 'failed' | 'silent';
   readonly detail: string;
 }
 
@@ -45,6 +45,7 @@ async function ask(
   try {
     const seen = await servedLeafSha256(parseEndpoint(url), { servername, timeoutMs, signal });
     if (seen === expected) return { state: 'served', detail: 'serves what is published' };
+    if (expected === undefined) return { state: 'kept', detail: 'serves what it has; nothing whole is published' };
     return { state: 'other-certificate', detail: `serves another certificate (SHA-256 ${seen.slice(0, 16)}…)` };
   } catch (error) {
     if (!(error instanceof ProbeFailure)) throw error;

@@ -111,6 +111,7 @@ test('a generation that cannot be served changes nothing on the page, alarms, an
   const { code, stdout } = await place.podserve('status');
   assert.equal(code, 1);
   assert.match(stdout, /ATTENTION: certificate default is corrupt/);
+  assert.match(stdout, new RegExp(`${place.page}: serves what it has`));
   assert.equal((await get(place, '/')).serial, second, 'what is served stays served');
   assert.equal((await place.podserve('certificates', '--mode', 'renew')).code, 0);
   await until('generation 3 is served', async () => (await get(place, '/')).serial === publishedSerial(place));
