@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { Worker } from 'node:worker_threads';
 
 import { generationDirectory } from '../../src/certificate/generation.ts';
 import { FILES } from '../../src/publication/layout.ts';
@@ -15,6 +14,7 @@ import { OWN_GROUP, PUBLISHER, lockNow, publishOne } from '../support/publishing
 import { adopt } from '../../src/publication/adopt.ts';
 import type { ReaderReport, ReaderTask } from '../support/publication-reader.ts';
 import { makeBundle } from '../support/bundles.ts';
+import { startReader } from '../support/readers.ts';
 import { randomStream, scaled } from '../support/scale.ts';
 import { scratchDirectory } from '../support/scratch.ts';
 
@@ -35,16 +35,6 @@ async function killed(child: ChildProcess): Promise<void> {
   const gone = once(child, 'exit');
   child.kill('SIGKILL');
   await gone;
-}
-
-function startReader(t: TestContext, task: ReaderTask): () => Promise<ReaderReport> {
-  const worker = new Worker(READER, { workerData: task });
-  t.after(() => worker.terminate());
-  return async () => {
-    worker.postMessage('stop');
-    const [report] = (await once(worker, 'message')) as [ReaderReport];
-    return report;
-  };
 }
 
 test('kill -9 at any moment of a publication: readers never meet a mismatch, a half or a hole, and the next run completes', async (t) => {

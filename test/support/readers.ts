@@ -2,23 +2,15 @@ import { once } from 'node:events';
 import type { TestContext } from 'node:test';
 import { Worker } from 'node:worker_threads';
 
-import type { ReaderReport } from './publication-reader.ts';
+import type { ReaderReport, ReaderTask } from './publication-reader.ts';
 
-/** Starts threads that read the certificate directory without a pause. `stop` gives what each saw. */
-export function startReaders(t: Pick<TestContext, 'after'>, directory: string, count: number): { stop(): Promise<ReaderReport[]> } {
-  const workers = Array.from(
-    { length: count },
-    () => new Worker(new URL('publication-reader.ts', import.meta.url), { workerData: directory }),
-  );
-  t.after(() => Promise.all(workers.map((worker) => worker.terminate())));
-  return {
-    stop: () =>
-      Promise.all(
-        workers.map(async (worker) => {
-          const answer = once(worker, 'message') as Promise<[ReaderReport]>;
-          worker.postMessage('stop');
-          return (await answer)[0];
-        }),
-      ),
+/** Starts a thread that reads a publication without pause. What it gives stops the thread and tells what that met. */
+export function startReader(t: Pick<TestContext, 'after'>, task: ReaderTask): () => Promise<ReaderReport> {
+  const worker = new Worker(new URL('publication-reader.ts', import.meta.url), { workerData: task });
+  t.after(() => worker.terminate());
+  return async () => {
+    worker.postMessage('stop');
+    const [report] = (await once(worker, 'message')) as [ReaderReport];
+    return report;
   };
 }
