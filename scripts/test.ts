@@ -8,9 +8,9 @@
  *
  * The last line is `N passed, N failed`. What did not run has failed.
  */
-import { chmodSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, copyFileSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { spawnSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
 
@@ -146,7 +146,12 @@ function checkSecrets(directory: string): void {
   const artifacts = join(directory, '.artifacts');
   const secrets = notedSecrets(artifacts);
   const scans = ['outputs', 'files'].map((part) => scanForSecrets(join(artifacts, part), secrets));
-  const findings = scans.flatMap((scan) => scan.findings).map(({ file, encoding }) => `${file}: a private key, ${encoding}`);
+  const findings = scans
+    .flatMap((scan) => scan.findings)
+    .map(({ file, encoding }) => {
+      copyFileSync(file, join(LOGS, basename(file)));
+      return `${join(LOGS, basename(file))}: a private key, ${encoding}`;
+    });
   const [files, mebibytes] = [scans.reduce((sum, scan) => sum + scan.files, 0), scans.reduce((sum, scan) => sum + scan.bytes, 0) / 2 ** 20];
   const looked = `${secrets.length} private numbers in ${files} files (${mebibytes.toFixed(0)} MiB)`;
   judge('no generated key appears in any output, event, ledger or dump', start, findings.join('\n'));
