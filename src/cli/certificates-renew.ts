@@ -41,7 +41,7 @@ export async function renew(mode: 'init' | 'renew', args: Arguments, context: Co
   const config = await loadConfig(sourceOf(args, context));
   const names = args.values['name'] === undefined ? undefined : new Set(selected(args, config).map(({ name }) => name));
   for (const warning of config.warnings) context.err(`warning: ${warning}`);
-  await using hook = await hookOf(config, context, silentLog);
+  await using hook = ask.dryRun ? undefined : await hookOf(config, context, silentLog);
   using opened = await openCertificateService({
     config,
     paths,
@@ -49,12 +49,13 @@ export async function renew(mode: 'init' | 'renew', args: Arguments, context: Co
     log: silentLog,
     signal: context.signal,
     publisher: publisherOf(`certificates --mode ${mode}`, context.env),
+    readOnly: ask.dryRun,
     ...(hook === undefined ? {} : { notify: (notice: HookNotice) => hook.notify(notice) }),
   });
   for (const warning of opened.warnings) context.err(`warning: ${warning}`);
   const pass = await runPass(opened.service, {
     ...ask,
-    readAll: mode === 'init' || (names?.size ?? config.certificates.length) <= READ_ALL_UP_TO,
+    readAll: mode === 'init' || ask.dryRun || (names?.size ?? config.certificates.length) <= READ_ALL_UP_TO,
     ...(names === undefined ? {} : { names }),
   });
   for (const warning of pass.warnings) context.err(`warning: ${warning}`);
@@ -86,11 +87,19 @@ function report(args: Arguments, context: Context, { results, skipped, nextLook,
   const now = context.clock.now();
   const failed = results.filter((result) => result.outcome === 'failed' || result.decision.reason === 'clock-behind');
   const others = results.filter((result) => !failed.includes(result));
-  for (const result of others.slice(0, LONGEST_LIST)) context.out(describe(result, now));
-  if (others.length > LONGEST_LIST) context.out(`… and ${others.length - LONGEST_LIST} more like them`);
+  const shown = flag(args, 'dry-run') ? others : others.slice(0, LONGEST_LIST);
+  for (const result of shown) context.out(describe(result, now));
+  if (others.length > shown.length) context.out(`… and ${others.length - shown.length} more: ${counted(others.slice(shown.length))}`);
   for (const result of failed) context.err(describe(result, now));
   if (skipped > 0) context.out(`${skipped} not due${nextLook === undefined ? '' : `; the next look is at ${minute(nextLook)}`}`);
   if (results.some(({ outcome }) => outcome === 'published')) context.out(`published in ${root}`);
+}
+
+/** `2 published, 40 kept` */
+function counted(results: readonly Result[]): string {
+  const counts = new Map<string, number>();
+  for (const { outcome } of results) counts.set(outcome, (counts.get(outcome) ?? 0) + 1);
+  return [...counts].map(([outcome, count]) => `${count} ${outcome}`).join(', ');
 }
 
 function describe({ spec, outcome, decision, manifest, error }: Result, now: number): string {

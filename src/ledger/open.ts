@@ -1,10 +1,11 @@
 import { closeSync, existsSync, mkdirSync, openSync, renameSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { pathToFileURL } from 'node:url';
 
 import { PodserveError, messageOf } from '../platform/errors.ts';
 import { ledgerOn, type Ledger } from './ledger.ts';
-import { migrate } from './schema.ts';
+import { isCurrent, migrate } from './schema.ts';
 
 export interface OpenedLedger {
   readonly ledger: Ledger;
@@ -49,6 +50,37 @@ export function peekLedger(file: string): Ledger | undefined {
     // Whoever opens it to write will say what is wrong with it.
     return undefined;
   }
+}
+
+/**
+ * The ledger for those who change nothing, not even files beside it: what is there, or an empty one in memory where
+ * there is none that can be read.
+ * @throws PodserveError PUBLICATION_NEWER when a newer version wrote it
+ */
+export function openLedgerToRead(file: string): OpenedLedger {
+  try {
+    if (existsSync(file)) return { ledger: ledgerOn(databaseToRead(file)), state: 'kept', warning: undefined };
+  } catch (error) {
+    if (error instanceof PodserveError) throw error;
+    return inMemory(file, error);
+  }
+  return { ...inMemory(file, undefined), warning: undefined };
+}
+
+function databaseToRead(file: string): DatabaseSync {
+  // Without a log nobody has it open, and SQLite, told so, makes none; with one its files are there already.
+  const unused = !existsSync(`${file}-wal`);
+  const url = pathToFileURL(file);
+  url.search = unused ? 'mode=ro&immutable=1' : 'mode=ro';
+  const database = new DatabaseSync(url, { readOnly: true, timeout: WAIT_FOR_OTHERS_MS });
+  try {
+    if (isCurrent(database, file)) return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+  database.close();
+  throw new Error('it is of an older version and would have to be changed to be read');
 }
 
 /** Whether a database error means that the file's content is damaged, not that it cannot be reached. */

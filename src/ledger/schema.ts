@@ -47,11 +47,8 @@ const MIGRATIONS = [
    ) STRICT, WITHOUT ROWID;`,
 ];
 
-/**
- * Brings a database to the schema of this version, in one transaction.
- * @throws PodserveError PUBLICATION_NEWER when it is from a later version; it is left unchanged
- */
-export function migrate(database: DatabaseSync, file: string): void {
+/** Whether a database has the schema of this version. @throws PodserveError PUBLICATION_NEWER */
+export function isCurrent(database: DatabaseSync, file: string): boolean {
   const version = schemaVersion(database);
   if (version > MIGRATIONS.length) {
     throw new PodserveError('PUBLICATION_NEWER', 'the ledger was written by a newer version of podserve', {
@@ -60,7 +57,15 @@ export function migrate(database: DatabaseSync, file: string): void {
       remedy: 'run the newer version, or restore a backup made with this one',
     });
   }
-  if (version === MIGRATIONS.length) return;
+  return version === MIGRATIONS.length;
+}
+
+/**
+ * Brings a database to the schema of this version, in one transaction.
+ * @throws PodserveError PUBLICATION_NEWER when it is from a later version; it is left unchanged
+ */
+export function migrate(database: DatabaseSync, file: string): void {
+  if (isCurrent(database, file)) return;
   database.exec('BEGIN IMMEDIATE');
   try {
     // Another process may have migrated it while this one waited for the lock.

@@ -8,6 +8,7 @@ import {
   cpSync,
   mkdirSync,
   readFileSync,
+  readdirSync,
   readlinkSync,
   rmSync,
   statfsSync,
@@ -19,9 +20,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 
+import { openLedger } from '../../src/ledger/open.ts';
 import { readCurrent } from '../../src/publication/read.ts';
 import { podserve, PODSERVE, run, start, type Finished } from '../support/command.ts';
 import { scratchDirectory } from '../support/scratch.ts';
+import { treeOf } from '../support/tree.ts';
 
 const NOBODY = 65_534;
 
@@ -290,6 +293,29 @@ test('renew --dry-run prints each certificate with its decision, reason and time
   assert.match(dry.stdout, /^default: kept until \d{4}-\d\d-\d\d \d\d:\d\d UTC: not-due/m);
   assert.match(dry.stdout, /^second: would issue from local-ca now: missing/m);
   assert.equal(await readCurrent(served.publication, 'second'), undefined);
+});
+
+test('renew --dry-run in an empty directory, and beside a ledger in use or at rest, leaves no trace', async (t) => {
+  const cwd = scratchDirectory(t);
+  const first = await podserve(['certificates', '--mode', 'renew', '--dry-run'], { cwd });
+  assert.match(first.stdout, /^default: would issue/m);
+  assert.deepEqual(readdirSync(cwd), []);
+  const served = await stack(t);
+  const before = treeOf(served.directory);
+  const dry = await certificates(served, 'renew', '--dry-run');
+  assert.match(dry.stdout, /^default: kept/m);
+  assert.deepEqual(treeOf(served.directory), before);
+  using ledger = openLedger(join(served.directory, 'data/authority/ledger.sqlite'), Date.now()).ledger;
+  ledger.keepValue('test', 'open');
+  assert.match((await certificates(served, 'renew', '--dry-run')).stdout, /^default: kept/m);
+});
+
+test('renew --dry-run prints every one of many certificates', async (t) => {
+  const cwd = scratchDirectory(t);
+  const lines = Array.from({ length: 120 }, (_, index) => `  - { name: c${index}, names: [localhost] }`);
+  writeFileSync(join(cwd, 'podserve.yaml'), `certificates:\n${lines.join('\n')}\n`);
+  const dry = await podserve(['certificates', '--mode', 'renew', '--dry-run'], { cwd });
+  assert.equal(dry.stdout.match(/^c\d+: would issue/gm)?.length, lines.length);
 });
 
 test('wrong usage is one line and exit code 2', async (t) => {

@@ -4,7 +4,7 @@ import type { Publisher } from '../../certificate/generation.ts';
 import type { Config } from '../../config/config.ts';
 import type { StatePaths } from '../../config/state.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
-import { openLedger } from '../../ledger/open.ts';
+import { openLedger, openLedgerToRead } from '../../ledger/open.ts';
 import type { Clock } from '../../platform/clock.ts';
 import { messageOf } from '../../platform/errors.ts';
 import type { Log } from '../../platform/log.ts';
@@ -23,6 +23,8 @@ export interface OpenOptions {
   readonly notify?: CertificateService['notify'];
   readonly random?: () => number;
   readonly issuers?: Issuers;
+  /** For a dry run: no ledger is made, mended or migrated. */
+  readonly readOnly?: boolean;
 }
 
 export interface OpenedService extends Disposable {
@@ -36,7 +38,7 @@ export interface OpenedService extends Disposable {
  */
 export async function openCertificateService(options: OpenOptions): Promise<OpenedService> {
   const { config, paths, clock, log } = options;
-  const opened = openLedger(paths.ledger, clock.now());
+  const opened = options.readOnly ? openLedgerToRead(paths.ledger) : openLedger(paths.ledger, clock.now());
   const { ledger } = opened;
   if (opened.state !== 'kept') await rebuildLedger(ledger, paths.certificates);
   const service: CertificateService = {
