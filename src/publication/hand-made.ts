@@ -42,8 +42,9 @@ export function findPlain(directory: string, root: string): PlainFiles {
 export function readPlain({ directory, files }: PlainFiles): Bundle {
   const text = (file: HandMadeFile): string => (files.includes(file) ? readThrough(join(directory, file)) : '');
   const [cert, fullchain, chain, key, combined] = HAND_MADE.map(text) as [string, string, string, string, string];
-  const certificates =
-    [fullchain, cert + chain, combined].find((pem) => parsedIn(directory, pem).length > 0) ?? readThrough(join(directory, 'fullchain.pem'));
+  // A chain alone is no certificate: beside it, the leaf is what is published.
+  const candidates = [fullchain, cert === '' ? '' : cert + chain, combined];
+  const certificates = candidates.find((pem) => parsedIn(directory, pem).length > 0) ?? readThrough(join(directory, 'fullchain.pem'));
   const keyText = key || combined || readThrough(join(directory, 'privkey.pem'));
   const chainOnce = [...new Map(parsedIn(directory, certificates).map((one) => [one.fingerprint256, one])).values()];
   const bundle = proven(directory, keyText, chainOnce);

@@ -215,16 +215,24 @@ test('nothing to adopt is nothing', async (t) => {
   assert.equal(readdirSync(root).filter((entry) => entry.startsWith('..set-aside')).length, 0);
 });
 
-test('an adoption that was killed half-way is finished by the next one', async (t) => {
-  const root = scratchDirectory(t);
-  const directory = join(root, 'default');
-  place(directory, pair(BUNDLE));
-  await adoptOne(root);
-  // As if the process had ended after the first file: the key is still the original file.
-  rmSync(join(directory, 'privkey.pem'));
-  linkSync(join(directory, '..adopted-1', 'privkey.pem'), join(directory, 'privkey.pem'));
-  const { manifest } = await adoptOne(root);
-  assert.equal(manifest?.generation, 1, 'it is the same pair: no further generation');
-  assert.equal(readlinkSync(join(directory, 'privkey.pem')), '..data/privkey.pem');
-  assert.deepEqual(readdirSync(join(directory, '..adopted-1')).sort(), ['cert.pem', 'chain.pem', 'privkey.pem']);
-});
+for (const done of [0, 1, 2]) {
+  test(`an adoption that was killed after ${done} of 3 files is finished by the next one`, async (t) => {
+    const root = scratchDirectory(t);
+    const directory = join(root, 'default');
+    place(directory, pair(BUNDLE));
+    await adoptOne(root);
+    // The files are replaced in this order: as if the process had ended in between, the others are the originals still.
+    for (const file of ['cert.pem', 'chain.pem', 'privkey.pem'].slice(done)) {
+      rmSync(join(directory, file));
+      linkSync(join(directory, '..adopted-1', file), join(directory, file));
+    }
+    const { manifest } = await adoptOne(root);
+    assert.equal(manifest?.generation, 1, 'it is the same pair: no further generation');
+    for (const file of ['cert.pem', 'chain.pem', 'privkey.pem']) assert.equal(readlinkSync(join(directory, file)), `..data/${file}`);
+    assert.deepEqual(readdirSync(join(directory, '..adopted-1')).sort(), ['cert.pem', 'chain.pem', 'privkey.pem']);
+    assert.deepEqual(
+      readdirSync(directory).filter((entry) => entry.startsWith('..set-aside')),
+      [],
+    );
+  });
+}
