@@ -87,7 +87,8 @@ async function attempt(root: string, request: PublishRequest, leaveFiles: boolea
   for (const entry of entries) if (isTemporary(entry)) rmSync(join(directory, entry), { recursive: true, force: true });
 
   const numbers = generationsIn(entries);
-  const number = (numbers[0] ?? 0) + 1;
+  // Also above one that is gone: who compares links would not notice a new generation under the old one's name.
+  const number = Math.max(numbers[0] ?? 0, generationNumber(currentLink(directory, '.') ?? '') ?? 0) + 1;
   const manifest = manifestOf(bundle, number, request);
   const generation = join(directory, generationDirectory(number));
   const staged = temporaryName(generation);

@@ -27,6 +27,15 @@ import { scratchDirectory } from '../../support/scratch.ts';
 
 const NOW = Date.parse('2026-11-23T12:00:00Z');
 
+test('a new generation never has the name of one that was current and is gone: readers compare names', async (t) => {
+  const root = scratchDirectory(t);
+  for (let again = 0; again < 3; again += 1) await publishOne(root);
+  rmSync(join(root, 'default', '..gen-000003'), { recursive: true });
+  const { manifest } = await publishOne(root);
+  assert.equal(manifest.generation, 4);
+  assert.equal(currentLink(root, 'default'), '..gen-000004');
+});
+
 describe('a publication', () => {
   test('has every file of the layout, with the content that its name says', async (t) => {
     const root = scratchDirectory(t);
