@@ -39,6 +39,8 @@ const RETRY_AFTER_TROUBLE = MINUTE;
 export async function runCron(state: CronState, options: CronOptions = {}): Promise<void> {
   const { clock, signal, paths } = state.service;
   const pending = new Set<string>();
+  /** Changes that a pass could not look at: for the next one, without waking anybody. */
+  const missed = new Set<string>();
   let wake = new AbortController();
   let reloadAsked = false;
   const stopListening = options.onReload?.(() => {
@@ -71,14 +73,16 @@ export async function runCron(state: CronState, options: CronOptions = {}): Prom
     last = now;
     if (now >= nextFull || now >= next || pending.size > 0) {
       const full = now >= nextFull;
-      const names = full || now >= next ? undefined : new Set(pending);
-      pending.clear();
       // Whoever else published has told the ledger as well: only a look shows what it was.
-      const readAll = full || names !== undefined;
+      const changed = new Set([...missed, ...pending]);
+      missed.clear();
+      pending.clear();
+      const names = full || now >= next ? {} : { names: changed };
       const reported = (result: Result): boolean => result.outcome !== 'kept' || isDelivered(state.service, result);
-      const results = await attempt(state, { ...(names === undefined ? {} : { names }), readAll, reported }, options);
+      const results = await attempt(state, { ...names, changed, readAll: full, reported }, options);
       const asked = state.service;
-      deliveries = deliveries.then(() => deliver(asked, results));
+      if (results === undefined) changed.forEach((name) => missed.add(name));
+      else deliveries = deliveries.then(() => deliver(asked, results));
       if (full) {
         nextFull = now + DAY;
         heartbeat(asked.ledger, asked.config.certificates.length, now);
@@ -94,8 +98,8 @@ export async function runCron(state: CronState, options: CronOptions = {}): Prom
   await deliveries;
 }
 
-/** Runs a pass; what hinders all of it becomes the trouble that `status` shows. */
-async function attempt(state: CronState, passOptions: PassOptions, options: CronOptions): Promise<readonly Result[]> {
+/** Runs a pass; what hinders all of it becomes the trouble that `status` shows. @returns undefined then */
+async function attempt(state: CronState, passOptions: PassOptions, options: CronOptions): Promise<readonly Result[] | undefined> {
   const { service } = state;
   try {
     const report = await runPass(service, passOptions);
@@ -109,7 +113,7 @@ async function attempt(state: CronState, passOptions: PassOptions, options: Cron
     if (state.trouble !== line && !service.signal.aborted) service.log.error({}, line);
     state.trouble = line;
     options.onTrouble?.(error);
-    return [];
+    return undefined;
   }
 }
 

@@ -18,6 +18,8 @@ export interface PassOptions {
   readonly force?: boolean;
   /** Read every certificate, also those that the ledger says need no look. */
   readonly readAll?: boolean;
+  /** Read these whatever the ledger says of them: something was seen to change. */
+  readonly changed?: ReadonlySet<string>;
   /** Decide and report, change nothing. */
   readonly dryRun?: boolean;
   /** Which results the report holds; all when left out. A resident service has no use for thousands that say nothing new. */
@@ -50,7 +52,7 @@ export async function runPass(service: CertificateService, options: PassOptions 
   const terms: Terms = { now, force: options.force ?? false, clockBehind: verdict === 'behind' };
   const wanted = config.certificates.filter(({ name }) => options.names?.has(name) ?? true);
   const due = wanted.filter((spec) => {
-    if (terms.force || options.readAll || verdict !== 'right') return true;
+    if (terms.force || options.readAll || verdict !== 'right' || options.changed?.has(spec.name)) return true;
     return !stillHolds(ledger.outlook(spec.name), spec, currentLink(paths.certificates, spec.name), now);
   });
   const skipped = wanted.length - due.length;
