@@ -12,7 +12,6 @@ import { FILES } from '../../src/publication/layout.ts';
 import { keptGenerations, readCurrent, readGeneration } from '../../src/publication/read.ts';
 import { OWN_GROUP, PUBLISHER, lockNow, publishOne } from '../support/publishing.ts';
 import { adopt } from '../../src/publication/adopt.ts';
-import type { ReaderReport, ReaderTask } from '../support/publication-reader.ts';
 import { makeBundle } from '../support/bundles.ts';
 import { startReader } from '../support/readers.ts';
 import { randomStream, scaled } from '../support/scale.ts';
@@ -20,7 +19,6 @@ import { scratchDirectory } from '../support/scratch.ts';
 
 const PUBLISHER_PROCESS = fileURLToPath(new URL('../support/publisher-process.ts', import.meta.url));
 const ADOPTER_PROCESS = fileURLToPath(new URL('../support/adopter-process.ts', import.meta.url));
-const READER = new URL('../support/publication-reader.ts', import.meta.url);
 
 /** Starts a process that says `ready` before it changes anything, and waits for that. */
 async function begin(t: TestContext, program: string, args: readonly string[]): Promise<ChildProcess> {
