@@ -6,17 +6,24 @@ import type { TestContext } from 'node:test';
 
 import { keepFiles } from './artifacts.ts';
 
-/** An empty directory that is gone when the test ends. */
-export function scratchDirectory(t: Pick<TestContext, 'after'>): string {
+const directories = new Set<string>();
+
+/** An empty directory that is gone when the test file ends: what a test started may write to it until then. */
+export function scratchDirectory(_test: Pick<TestContext, 'after'>): string {
+  if (directories.size === 0) process.once('exit', removeAll);
   const directory = mkdtempSync(join(tmpdir(), 'podserve-test-'));
-  t.after(() => {
+  directories.add(directory);
+  return directory;
+}
+
+function removeAll(): void {
+  for (const directory of directories) {
     try {
       keepFiles(directory);
     } finally {
-      rmSync(directory, { recursive: true, force: true });
+      rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
     }
-  });
-  return directory;
+  }
 }
 
 /** A TCP port on loopback that nobody listened on a moment ago. */
