@@ -12,80 +12,34 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { basename, join } from 'node:path';
-import { test, type TestContext } from 'node:test';
+import { test } from 'node:test';
 
-import { statePaths } from '../../src/config/state.ts';
-import { openLedger } from '../../src/ledger/open.ts';
-import { describeError } from '../../src/platform/errors.ts';
 import { lockPublication } from '../../src/publication/lock.ts';
-import { restore, type RestoreOptions, type RestoreReport } from '../../src/services/backup/restore.ts';
-import { PODSERVE, podserve, run, start, type Finished } from '../support/command.ts';
-import { craftArchive, type CraftedEntry } from '../support/hostile-archive.ts';
-import { randomStream, scaled } from '../support/scale.ts';
-import { scratchDirectory } from '../support/scratch.ts';
+import type { RestoreReport } from '../../src/services/backup/restore.ts';
+import {
+  CONFIGURATION,
+  OF_PROCESSES,
+  publisher,
+  homeIn,
+  filledHome,
+  succeeded,
+  backedUp,
+  inProcess,
+  events,
+  type Home,
+} from '../support/backup-home.ts';
+import { PODSERVE, run, start } from '../support/command.ts';
+import { scaled } from '../support/scale.ts';
 import { treeOf } from '../support/tree.ts';
-
-const CONFIGURATION =
-  'certificates:\n  - { name: default, names: [lab.test] }\n  - { name: mail, names: [mail.lab.test, "*.mail.lab.test"] }\n';
-/** What belongs to processes and not to the state, and the ledger, which is compared by what it says. */
-const OF_PROCESSES = /(^|\/)(\.lock|resident\.|ledger\.sqlite)[^/]*$/;
-const publisher = { host: 'test', command: 'test', version: '0' };
-
-interface Home {
-  readonly path: string;
-  readonly state: string;
-  podserve(...args: string[]): Promise<Finished>;
-}
-
-function homeIn(directory: string): Home {
-  mkdirSync(directory, { recursive: true });
-  return { path: directory, state: join(directory, 'data'), podserve: (...args) => podserve(args, { cwd: directory }) };
-}
-
-/** A home with two certificates, one of them with two generations. */
-async function filledHome(t: TestContext): Promise<Home> {
-  const home = homeIn(join(scratchDirectory(t), 'first'));
-  writeFileSync(join(home.path, 'podserve.yaml'), CONFIGURATION);
-  succeeded(await home.podserve('certificates', '--mode', 'init'));
-  succeeded(await home.podserve('certificates', '--mode', 'renew', '--force', '--name', 'mail'));
-  return home;
-}
-
-function succeeded(finished: Finished): Finished {
-  assert.equal(finished.code, 0, finished.stdout + finished.stderr);
-  return finished;
-}
-
-async function backedUp(t: TestContext): Promise<{ home: Home; file: string; elsewhere: Home }> {
-  const home = await filledHome(t);
-  const file = join(home.path, '..', 'backup.tar.gz');
-  succeeded(await home.podserve('backup', file));
-  return { home, file, elsewhere: homeIn(join(home.path, '..', 'second')) };
-}
-
-function inProcess(file: string, home: Home, changes: Partial<RestoreOptions> = {}): Promise<RestoreReport> {
-  const options = { file, paths: statePaths(home.state, '/'), configFile: join(home.path, 'podserve.yaml'), publisher, now: Date.now() };
-  return restore({ ...options, force: false, signal: new AbortController().signal, ...changes });
-}
-
-/** Restoring `file` must fail with this line and leave nothing anywhere. */
-async function refuses(file: string, home: Home, line: RegExp): Promise<void> {
-  const untouched = treeOf(home.path);
-  await assert.rejects(inProcess(file, home), (error) => {
-    assert.match(describeError(error), line);
-    return true;
-  });
-  assert.deepEqual(treeOf(home.path), untouched);
-}
-
-function events(home: Home): unknown[] {
-  using ledger = openLedger(join(home.state, 'authority', 'ledger.sqlite'), Date.now()).ledger;
-  return ledger.events();
-}
 
 /** Seconds since the epoch. */
 function endOfFirst({ state }: Home): number {
   return Math.floor(statSync(join(state, 'certificates', 'mail', '..gen-000001')).mtimeMs / 1000);
+}
+
+/** What the check says, with the home's own path taken out. */
+async function check(one: Home): Promise<string> {
+  return succeeded(await one.podserve('certificates', '--mode', 'check')).stdout.replaceAll(one.path, 'HOME');
 }
 
 test('a round trip gives back everything: files, links, modes, groups, history and configuration', async (t) => {
@@ -103,8 +57,6 @@ test('a round trip gives back everything: files, links, modes, groups, history a
   const authority = statSync(join(elsewhere.state, 'authority'));
   assert.equal(authority.mode & 0o777, 0o700);
 
-  const check = async (one: Home): Promise<string> =>
-    succeeded(await one.podserve('certificates', '--mode', 'check')).stdout.replaceAll(one.path, 'HOME');
   assert.equal(await check(elsewhere), await check(home));
   // The retained generation keeps the moment at which it stopped being current.
   assert.equal(endOfFirst(elsewhere), endOfFirst(home));
@@ -280,131 +232,6 @@ test('nothing is restored under a running service or a command that is publishin
   assert.match(locked.stderr, /another process is publishing/);
   assert.deepEqual(treeOf(home.state, OF_PROCESSES), untouched);
   assert.deepEqual(readdirSync(home.path), ['data', 'podserve.yaml']);
-});
-
-/** Checksum and length, RFC 1952 §2.3.1. */
-const GZIP_TRAILER = 8;
-
-/** Whether an archive restores to what `home` has; what it restored is removed again. */
-async function isWhole(file: string, home: Home, elsewhere: Home): Promise<boolean> {
-  try {
-    await inProcess(file, elsewhere);
-  } catch {
-    return false;
-  }
-  assert.deepEqual(treeOf(elsewhere.state, OF_PROCESSES), treeOf(home.state, OF_PROCESSES));
-  for (const name of readdirSync(elsewhere.path)) rmSync(join(elsewhere.path, name), { recursive: true });
-  return true;
-}
-
-test('an archive cut off anywhere, or with any byte changed, is refused and changes nothing', async (t) => {
-  const { home, file, elsewhere } = await backedUp(t);
-  const whole = readFileSync(file);
-  const random = randomStream('damaged archives');
-  const damaged = join(elsewhere.path, '..', 'damaged.tar.gz');
-  // The first ten bytes are gzip's own, among them a time and a system that nothing depends on.
-  const places = Array.from({ length: scaled(200) }, () => 10 + Math.floor(random() * (whole.length - 10)));
-  for (const place of places) {
-    writeFileSync(damaged, whole.subarray(0, place));
-    await refuses(damaged, elsewhere, /this backup cannot be restored: .*damaged\.tar\.gz: .*; nothing was changed/);
-    const flipped = Buffer.from(whole);
-    flipped[place] = (flipped[place] ?? 0) ^ (1 << Math.floor(random() * 8));
-    writeFileSync(damaged, flipped);
-    // The last byte of compressed data has bits that mean nothing; nothing else may pass.
-    if (place === whole.length - GZIP_TRAILER - 1 && (await isWhole(damaged, home, elsewhere))) continue;
-    await refuses(damaged, elsewhere, /damaged\.tar\.gz: /);
-  }
-  for (const content of ['', 'garbage', 'certificates']) {
-    writeFileSync(damaged, content);
-    await refuses(damaged, elsewhere, /this backup cannot be restored/);
-  }
-  assert.deepEqual(readdirSync(join(elsewhere.path, '..')).sort(), ['backup.tar.gz', 'damaged.tar.gz', 'first', 'second']);
-});
-
-function format(entries: number): CraftedEntry {
-  const document = { format: 'podserve-backup', version: 1, createdAt: '', podserve: '', host: '', entries };
-  return { path: 'format.json', content: JSON.stringify(document) };
-}
-
-test('a hostile archive reaches nothing outside, whatever its entries are', async (t) => {
-  const directory = scratchDirectory(t);
-  const home = homeIn(join(directory, 'home'));
-  const file = join(directory, 'hostile.tar.gz');
-  const top: CraftedEntry = { path: 'certificates/', type: 'Directory' };
-  const hostile: [RegExp, CraftedEntry[]][] = [
-    [/leads elsewhere/, [format(1), { path: '../evil', content: 'x' }]],
-    [/leads elsewhere/, [format(2), top, { path: 'certificates/../../evil', content: 'x' }]],
-    [/is absolute/, [format(1), { path: join(directory, 'evil'), content: 'x' }]],
-    [/no backup holds such a path/, [format(1), { path: 'evil', content: 'x' }]],
-    [/leads out to/, [format(2), top, { path: 'certificates/l', type: 'SymbolicLink', linkpath: '/etc' }]],
-    [/leads out to/, [format(2), top, { path: 'certificates/l', type: 'SymbolicLink', linkpath: '../../..' }]],
-    // Through a link that is itself harmless.
-    [
-      /lies in no directory/,
-      [
-        format(4),
-        top,
-        { path: 'certificates/d/', type: 'Directory' },
-        { path: 'certificates/l', type: 'SymbolicLink', linkpath: 'd' },
-        { path: 'certificates/l/evil', content: 'x' },
-      ],
-    ],
-    [
-      /comes twice/,
-      [format(3), top, { path: 'certificates/l', type: 'SymbolicLink', linkpath: 'x' }, { path: 'certificates/l', content: 'x' }],
-    ],
-    [
-      /is a Link/,
-      [format(3), top, { path: 'certificates/a', content: 'x' }, { path: 'certificates/b', type: 'Link', linkpath: 'certificates/a' }],
-    ],
-    [/is a (CharacterDevice|FIFO)/, [format(2), top, { path: 'certificates/c', type: 'FIFO' }]],
-    [/lies in no directory/, [format(1), { path: 'certificates/a', content: 'x' }]],
-    [/does not begin with format\.json/, [top]],
-    [/format\.json is a/, [{ path: 'format.json', type: 'SymbolicLink', linkpath: '/etc/passwd' }]],
-    [/comes twice/, [format(1), format(1)]],
-    [/too large/, [{ path: 'format.json', content: ' '.repeat(100_000) }]],
-    [/cut off: 1 of 2 entries/, [format(2), top]],
-    [/made by a newer version/, [{ path: 'format.json', content: '{"format":"podserve-backup","version":2}' }]],
-    [/no backup of podserve/, [{ path: 'format.json', content: '{}' }]],
-    [/no sound tar file/, []],
-  ];
-  for (const [line, entries] of hostile) {
-    craftArchive(file, entries);
-    await refuses(file, home, line);
-  }
-  assert.deepEqual(readdirSync(directory).sort(), ['home', 'hostile.tar.gz']);
-});
-
-test('state of a newer version in an archive is refused, unchanged', async (t) => {
-  const { home, elsewhere } = await backedUp(t);
-  const file = join(home.path, '..', 'newer.tar.gz');
-  const manifest = join(home.state, 'certificates', 'mail', '..gen-000002', 'manifest.json');
-  const text = readFileSync(manifest, 'utf8');
-  writeFileSync(manifest, text.replace('"version": 1', '"version": 2'));
-  succeeded(await home.podserve('backup', file));
-  await refuses(file, elsewhere, /state of a newer version of podserve: .*newer\.tar\.gz: its manifest has version 2/);
-  writeFileSync(manifest, text);
-
-  const { DatabaseSync } = await import('node:sqlite');
-  using database = new DatabaseSync(join(home.state, 'authority', 'ledger.sqlite'));
-  database.exec('PRAGMA user_version = 999');
-  succeeded(await home.podserve('backup', '--force', file));
-  await refuses(file, elsewhere, /state of a newer version of podserve: .*newer\.tar\.gz: its schema is version 999/);
-});
-
-test('an archive that is open to the world brings back no open authority and no open key', async (t) => {
-  const { home, elsewhere } = await backedUp(t);
-  chmodSync(join(home.state, 'authority'), 0o777);
-  for (const name of readdirSync(join(home.state, 'authority', 'local-ca')))
-    chmodSync(join(home.state, 'authority', 'local-ca', name), 0o666);
-  chmodSync(join(home.state, 'certificates', 'mail', '..gen-000002', 'privkey.pem'), 0o4777);
-  const file = join(home.path, '..', 'open.tar.gz');
-  succeeded(await home.podserve('backup', file));
-  succeeded(await elsewhere.podserve('restore', file));
-  const modes = treeOf(elsewhere.state);
-  assert.match(modes['authority'] ?? '', /^directory 700 /);
-  assert.match(modes['authority/local-ca/root-000001.pem'] ?? '', /^file 600 /);
-  assert.match(modes['certificates/mail/..gen-000002/privkey.pem'] ?? '', /^file 640 /);
 });
 
 test('a user without the right to set groups gets keys for himself alone, and one line says so', async (t) => {

@@ -235,7 +235,7 @@ test('a generation whose files lie on a broken disk is named and the next one re
   const root = join(scratchDirectory(t), 'certificates');
   await publishOne(root);
   const generation = join(root, 'default', '..gen-000001');
-  renameSync(join(generation, 'privkey.pem'), join(generation, 'elsewhere'));
+  renameSync(join(generation, 'privkey.pem'), join(generation, 'elsewhere.pem'));
   mkdirSync(join(generation, 'privkey.pem'));
   const error = await failureOf(readCurrent(root, 'default'));
   assert.match(describeError(error), /privkey\.pem: it is a directory where a file belongs; podserve certificates --mode renew/);
