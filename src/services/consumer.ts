@@ -50,7 +50,11 @@ const POLL = 2 * SECOND;
 const LOOK_ANYWAY = 30 * SECOND;
 /** Renewals that come together go into one reload: as long as they come this close, and not longer in all. */
 const QUIET = 5;
+/** A batch is published with pauses for the disk. */
+const QUIET_IN_BATCH = 10;
 const LONGEST_COLLECTING = 20;
+/** And for each that has come, as long as a reload would take for it alone: waiting is cheaper then. */
+const COLLECTING_EACH = 1;
 const RETRY_APPLY = [1, 2, 5, 15, 60].map((seconds) => seconds * SECOND);
 
 /**
@@ -118,9 +122,9 @@ export function startConsumer(options: ConsumerOptions): Consumer {
   async function collect(): Promise<void> {
     const began = performance.now();
     let size = 0;
-    while (dirty.size > size && performance.now() - began < LONGEST_COLLECTING) {
+    while (dirty.size > size && performance.now() - began < LONGEST_COLLECTING + COLLECTING_EACH * size) {
       size = dirty.size;
-      await clock.sleep(QUIET, signal);
+      await clock.sleep(size > 1 ? QUIET_IN_BATCH : QUIET, signal);
     }
   }
 

@@ -16,6 +16,11 @@ export interface Damage {
  * backup or somebody with an editor leaves behind.
  */
 export function publishByHand(root: string, name: string, generation: number, bundle: Bundle, damage: Damage = {}): void {
+  stageByHand(root, name, generation, bundle, damage);
+  switchByHand(root, name, generation);
+}
+
+function stageByHand(root: string, name: string, generation: number, bundle: Bundle, damage: Damage): void {
   const directory = join(root, name);
   const own = join(directory, generationDirectory(generation));
   mkdirSync(own, { recursive: true });
@@ -31,7 +36,6 @@ export function publishByHand(root: string, name: string, generation: number, bu
     'manifest.json': JSON.stringify(manifestOf(bundle, generation, provenance)),
   };
   for (const [file, text] of Object.entries(files)) writeFileSync(join(own, file), text, { mode: 0o600 });
-  switchByHand(root, name, generation);
 }
 
 /** Leads `..data` to a generation that is there. */

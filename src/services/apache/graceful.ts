@@ -4,7 +4,7 @@ import { servedLeafSha256 } from '../../delivery/probe.ts';
 import type { Daemon } from '../supervisor.ts';
 import type { HeldCertificates, ServedAt } from '../service.ts';
 
-/** How long after a reload the new workers may take before the master is nudged, ms. */
+/** How long after a reload the new workers may take before the master is nudged, ms, besides as long as the reload took. */
 const NUDGE_AFTER = [50, 100];
 const LOOK_EVERY = 5;
 
@@ -22,8 +22,10 @@ const LOOK_EVERY = 5;
  */
 export async function reloadGracefully(daemon: Daemon, watched: ServedAt | undefined, held: HeldCertificates): Promise<void> {
   for (const ms of NUDGE_AFTER) {
+    const began = performance.now();
     await daemon.reload('SIGUSR1');
-    if (watched === undefined || (await servedWithin(ms, watched, held))) return;
+    const patience = ms + performance.now() - began;
+    if (watched === undefined || (await servedWithin(patience, watched, held))) return;
   }
   await daemon.reload('SIGUSR1');
 }

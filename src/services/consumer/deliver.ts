@@ -2,10 +2,12 @@ import { verifyServed, type Verified } from '../../delivery/verify.ts';
 import type { Clock } from '../../platform/clock.ts';
 import { describeError } from '../../platform/errors.ts';
 import type { Log } from '../../platform/log.ts';
-import type { TlsService } from '../service.ts';
+import type { ServedAt, TlsService } from '../service.ts';
 import type { Take } from './choose.ts';
 import type { Hold } from './hold.ts';
 import { refuse, type Track } from './track.ts';
+
+const LOOKS_PER_PORT = 3;
 
 export interface Delivery {
   readonly service: TlsService;
@@ -100,7 +102,7 @@ async function verifyNames(delivery: Delivery, names: readonly string[]): Promis
     leafSha256: hold.certificates.get(certificate)?.leafSha256 ?? '',
   }));
   const began = clock.now();
-  const results = await delivery.verify(targets, { signal });
+  const results = await delivery.verify(targets, { signal, confirmations: confirmationsFor(places) });
   const wrong = new Map<string, string>();
   for (const name of names) {
     const track = tracks.get(name);
@@ -117,6 +119,13 @@ async function verifyNames(delivery: Delivery, names: readonly string[]): Promis
     }
   }
   return wrong;
+}
+
+/** Old processes may answer for a moment after a reload; many names on one port are many looks at it. */
+function confirmationsFor(places: readonly ServedAt[]): number {
+  const perPort = new Map<string, number>();
+  for (const { endpoint } of places) perPort.set(endpoint.url, (perPort.get(endpoint.url) ?? 0) + 1);
+  return Math.max(1, Math.ceil(LOOKS_PER_PORT / Math.min(...perPort.values())));
 }
 
 function reasonOf(result: Verified): string {

@@ -2,6 +2,7 @@ import { closeSync, linkSync, openSync, renameSync, rmSync, statSync, writeSync 
 import { join } from 'node:path';
 
 import { combinedPem, leafSha256 } from '../../certificate/bundle.ts';
+import { systemCode } from '../../platform/errors.ts';
 import type { Generation } from '../../publication/read.ts';
 import type { HeldCertificate, HeldCertificates } from '../service.ts';
 import { datesOf } from './check.ts';
@@ -48,7 +49,7 @@ export function openHold(directory: string): Hold {
       const file = fileOf(name);
       const former = entries.get(name);
       // Linked, not renamed: a daemon that starts again by itself at this moment must find the file.
-      if (former !== undefined) replace(previousOf(name), (temporary) => linkSync(file, temporary));
+      if (former !== undefined) replace(previousOf(name), (temporary) => linkAnew(file, temporary));
       replace(file, (temporary) => writeSecret(temporary, combinedPem(bundle)));
       if (former === undefined) previous.delete(name);
       else previous.set(name, former);
@@ -78,13 +79,22 @@ export function openHold(directory: string): Hold {
 
 function replace(file: string, make: (temporary: string) => void): void {
   const temporary = `${file}.new`;
-  rmSync(temporary, { force: true });
   make(temporary);
   renameSync(temporary, file);
 }
 
+function linkAnew(file: string, link: string): void {
+  try {
+    linkSync(file, link);
+  } catch (error) {
+    if (systemCode(error) !== 'EEXIST') throw error;
+    rmSync(link);
+    linkSync(file, link);
+  }
+}
+
 function writeSecret(file: string, text: string): void {
-  const fd = openSync(file, 'wx', 0o600);
+  const fd = openSync(file, 'w', 0o600);
   try {
     writeSync(fd, text);
   } finally {

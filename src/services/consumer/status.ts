@@ -6,7 +6,10 @@ import type { StatusSource } from '../status.ts';
 export function consumerStatus(service: string, consumer: Pick<Consumer, 'report'>): StatusSource {
   return {
     service,
-    readiness: () => consumer.report(),
+    readiness() {
+      const { ready, reasons } = consumer.report();
+      return { ready, reasons };
+    },
     details() {
       const { publication, certificates, daemons, alarms } = consumer.report();
       return {
