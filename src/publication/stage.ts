@@ -1,4 +1,4 @@
-import { chmodSync, closeSync, fchmodSync, fchownSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, closeSync, fchmodSync, fchownSync, fstatSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { combinedPem, fullchainPem, type Bundle } from '../certificate/bundle.ts';
@@ -32,7 +32,8 @@ export async function stage(directory: string, bundle: Bundle, manifest: Manifes
         const descriptor = openSync(join(directory, file), 'wx', isSecret(file) ? 0o600 : 0o644);
         open.push(descriptor);
         if (isSecret(file)) grouped = openToGroup(descriptor, keyGid) && grouped;
-        else fchmodSync(descriptor, 0o644);
+        // Only where the umask interferes: a change of mode waits for the file system's journal, a look does not.
+        else if ((fstatSync(descriptor).mode & 0o7777) !== 0o644) fchmodSync(descriptor, 0o644);
         writeFileSync(descriptor, content);
       }
       await syncAll(open);
