@@ -53,6 +53,9 @@ test('an Apache that outlived a killed podserve, where there is no setpriv, is e
   first.child.kill('SIGKILL');
   await first.done;
   await setTimeout(300);
+  t.after(() => {
+    if (isRunning(master)) process.kill(master, 'SIGKILL');
+  });
   assert.ok(isRunning(master), 'Apache ended by itself: nothing is proven');
   stack.start();
   const after = await stack.until(({ ready }) => ready);
