@@ -1,4 +1,4 @@
-import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import type { DatabaseSync, SQLOutputValue, StatementSync } from 'node:sqlite';
 
 import { CLOCK_TOLERANCE, LONGEST_QUIET, type ClockEvidence } from '../certificate/clock-evidence.ts';
 
@@ -65,9 +65,19 @@ export interface Delivery {
   readonly detail: string;
 }
 
+type Row = Readonly<Record<string, SQLOutputValue>>;
+
+/** The rows of a ledger, to be carried to another one. */
+export interface Snapshot {
+  /** By table. */
+  readonly known: ReadonlyMap<string, readonly Row[]>;
+  /** Oldest first. */
+  readonly events: readonly Row[];
+}
+
 /**
  * What must survive a restart. All calls are synchronous: SQLite is, and a ledger that is only almost
- * written is worth little. Errors of the database pass through unchanged.
+ * written is worth little. Errors of the database pass through unchanged; `resilientLedger` outlives them.
  */
 export interface Ledger extends Disposable {
   record(event: Event): void;
@@ -97,6 +107,10 @@ export interface Ledger extends Disposable {
   discreditAfter(time: number): void;
   value(key: string): string | undefined;
   keepValue(key: string, value: string): void;
+  /** All that is known now, and of history the latest part. */
+  snapshot(): Snapshot;
+  /** Takes in what another ledger knows, in place of the own; its events are added where they are missing. One transaction. */
+  takeOver(snapshot: Snapshot): void;
   /** Runs `work` as one transaction: one sync for all of it. */
   together<T>(work: () => T): T;
   close(): void;
@@ -119,6 +133,21 @@ export function ledgerOn(database: DatabaseSync): Ledger {
     statements.clear();
     if (database.isOpen) database.close();
   };
+  function together<T>(work: () => T): T {
+    if (depth > 0) return work();
+    database.exec('BEGIN IMMEDIATE');
+    depth += 1;
+    try {
+      const result = work();
+      database.exec('COMMIT');
+      return result;
+    } catch (error) {
+      if (database.isOpen && database.isTransaction) database.exec('ROLLBACK');
+      throw error;
+    } finally {
+      depth -= 1;
+    }
+  }
   return {
     record(event) {
       sql('INSERT INTO events (at, certificate, kind, reason, detail, generation) VALUES (?, ?, ?, ?, ?, ?)').run(
@@ -229,21 +258,23 @@ export function ledgerOn(database: DatabaseSync): Ledger {
     keepValue(key, value) {
       sql('INSERT OR REPLACE INTO meta VALUES (?, ?)').run(key, value);
     },
-    together(work) {
-      if (depth > 0) return work();
-      database.exec('BEGIN IMMEDIATE');
-      depth += 1;
-      try {
-        const result = work();
-        database.exec('COMMIT');
-        return result;
-      } catch (error) {
-        if (database.isOpen && database.isTransaction) database.exec('ROLLBACK');
-        throw error;
-      } finally {
-        depth -= 1;
-      }
+    snapshot: () => ({
+      known: new Map(KNOWN.map((table) => [table, sql(`SELECT * FROM ${table}`).all()])),
+      events: sql(`SELECT * FROM (SELECT * FROM events ORDER BY id DESC LIMIT ${SNAPSHOT_EVENTS}) ORDER BY id`).all(),
+    }),
+    takeOver({ known, events }) {
+      together(() => {
+        for (const [table, rows] of known) {
+          sql(`DELETE FROM ${table}`).run();
+          for (const row of rows) {
+            const marks = Object.keys(row).map(() => '?');
+            sql(`INSERT INTO ${table} VALUES (${marks.join(', ')})`).run(...Object.values(row));
+          }
+        }
+        for (const { id: _, ...event } of events) sql(ADD_EVENT).run(event);
+      });
     },
+    together,
     close,
     [Symbol.dispose]: close,
   };
@@ -254,3 +285,10 @@ const OUTLOOK = `SELECT certificate, spec_digest AS specDigest, link, not_after 
 
 const FORGET = `DELETE FROM events WHERE at < ? AND coalesce(
   (SELECT later.at FROM events AS later WHERE later.id > events.id ORDER BY later.id LIMIT 1) - at, 0) <= ?`;
+
+/** The tables besides `events`. */
+const KNOWN = ['meta', 'outlooks', 'failures', 'deliveries'];
+const SNAPSHOT_EVENTS = 1000;
+const ADD_EVENT = `INSERT INTO events (at, certificate, kind, reason, detail, generation, discredited)
+  SELECT :at, :certificate, :kind, :reason, :detail, :generation, :discredited WHERE NOT EXISTS (
+    SELECT 1 FROM events WHERE certificate IS :certificate AND at = :at AND kind = :kind AND reason = :reason)`;

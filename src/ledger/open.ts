@@ -116,9 +116,14 @@ function setAside(file: string, aside: string): void {
   }
 }
 
-function inMemory(file: string, cause: unknown): OpenedLedger {
+/** An empty ledger that lasts as long as this process. */
+export function ledgerInMemory(): Ledger {
   const database = new DatabaseSync(':memory:');
   migrate(database, ':memory:');
+  return ledgerOn(database);
+}
+
+function inMemory(file: string, cause: unknown): OpenedLedger {
   const warning = `the ledger ${file} cannot be used (${messageOf(cause)}); back-off and history last only as long as this process`;
-  return { ledger: ledgerOn(database), state: 'in-memory', warning };
+  return { ledger: ledgerInMemory(), state: 'in-memory', warning };
 }

@@ -3,10 +3,9 @@ import { hostname } from 'node:os';
 import type { Publisher } from '../../certificate/generation.ts';
 import type { Config } from '../../config/config.ts';
 import type { StatePaths } from '../../config/state.ts';
-import type { Ledger } from '../../ledger/ledger.ts';
-import { openLedger, openLedgerToRead } from '../../ledger/open.ts';
+import { ledgerInMemory, openLedger, openLedgerToRead } from '../../ledger/open.ts';
+import { resilientLedger } from '../../ledger/resilient.ts';
 import type { Clock } from '../../platform/clock.ts';
-import { messageOf } from '../../platform/errors.ts';
 import type { Log } from '../../platform/log.ts';
 import { version } from '../../platform/version.ts';
 import { configuredIssuers } from './issuers.ts';
@@ -39,12 +38,12 @@ export interface OpenedService extends Disposable {
 export async function openCertificateService(options: OpenOptions): Promise<OpenedService> {
   const { config, paths, clock, log } = options;
   const opened = options.readOnly ? openLedgerToRead(paths.ledger) : openLedger(paths.ledger, clock.now());
-  const { ledger } = opened;
+  const ledger = resilientLedger(opened.ledger, { memory: ledgerInMemory, warn: (line) => log.warn({ ledger: paths.ledger }, line) });
   if (opened.state !== 'kept') await rebuildLedger(ledger, paths.certificates);
   const service: CertificateService = {
     config,
     paths,
-    ledger: tolerant(ledger, log),
+    ledger,
     issuers: options.issuers ?? configuredIssuers(config, paths, log),
     clock,
     random: options.random ?? Math.random,
@@ -60,44 +59,4 @@ export async function openCertificateService(options: OpenOptions): Promise<Open
 export function publisherOf(command: string, env: Readonly<Record<string, string | undefined>>): Publisher {
   const container = env['container'] === undefined ? undefined : (env['HOSTNAME'] ?? hostname());
   return { host: hostname(), ...(container === undefined ? {} : { container }), command, version: version() };
-}
-
-/**
- * The same ledger, where a write that the disk refuses is a warning: what is on record matters less than what is
- * published. A scan then looks at more than it must; back-off falls back to what was on record before.
- */
-function tolerant(ledger: Ledger, log: Log): Ledger {
-  let warned = false;
-  const attempt = (write: () => void): void => {
-    try {
-      write();
-      warned = false;
-    } catch (error) {
-      if (!warned) log.warn({ error: messageOf(error) }, 'the ledger takes no entry; history is incomplete until it does');
-      warned = true;
-    }
-  };
-  return {
-    ...ledger,
-    record: (event) => attempt(() => ledger.record(event)),
-    keepOutlook: (outlook) => attempt(() => ledger.keepOutlook(outlook)),
-    lookAgain: (now) => attempt(() => ledger.lookAgain(now)),
-    retainOnly: (certificates) => attempt(() => ledger.retainOnly(certificates)),
-    keepFailure: (certificate, failure) => attempt(() => ledger.keepFailure(certificate, failure)),
-    clearFailure: (certificate) => attempt(() => ledger.clearFailure(certificate)),
-    keepDelivery: (delivery) => attempt(() => ledger.keepDelivery(delivery)),
-    discreditAfter: (time) => attempt(() => ledger.discreditAfter(time)),
-    forgetBefore: (time) => attempt(() => ledger.forgetBefore(time)),
-    keepValue: (key, value) => attempt(() => ledger.keepValue(key, value)),
-    together(work) {
-      let result: { value: ReturnType<typeof work> } | undefined;
-      attempt(() => {
-        ledger.together(() => {
-          result ??= { value: work() };
-        });
-      });
-      return (result ?? { value: work() }).value;
-    },
-    [Symbol.dispose]: () => ledger.close(),
-  };
 }
