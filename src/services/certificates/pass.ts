@@ -73,7 +73,6 @@ export async function runPass(service: CertificateService, options: PassOptions 
   if (options.dryRun) return { results, skipped, warnings: [] };
 
   const acted = pending.length === 0 ? { results: [], warnings: [] } : await actUnderLock(service, pending, terms);
-  settleAll(service, acted.results, now);
   if (options.names === undefined) forgetOthers(service);
   return { results: [...results, ...acted.results], skipped, warnings: acted.warnings };
 }
@@ -108,6 +107,8 @@ async function actUnderLock(
   const results = await eachLimited(pending, AT_ONCE, async (one) =>
     service.signal.aborted ? interrupted(one) : act(service, lock, one.spec, terms),
   );
+  // While the lock is held: who waits for it must find a failure on record, or it tries at once what must wait.
+  settleAll(service, results, terms.now);
   return { results, warnings: [...new Set([...warnings, ...results.flatMap((result) => result.warnings)])] };
 }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { rmSync, writeFileSync } from 'node:fs';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 
@@ -89,6 +89,28 @@ describe('a pass', () => {
 });
 
 describe('failures', () => {
+  test('are on record before another process gets the lock', async (t) => {
+    const state = scratchDirectory(t);
+    const clock = testClock();
+    using waiting = await testService(state, clock);
+    using opened = await testService(state, clock, { issuers: refusing() });
+    let atRelease: number | undefined;
+    const { ledger } = opened.service;
+    const watched = {
+      ...opened.service,
+      ledger: {
+        ...ledger,
+        keepFailure: (...[certificate, failure]: Parameters<typeof ledger.keepFailure>) => {
+          ledger.keepFailure(certificate, failure);
+          atRelease = Number(existsSync(join(state, 'certificates/.lock.holder')));
+        },
+      },
+    };
+    await runPass(watched);
+    assert.equal(atRelease, 1);
+    assert.equal((await runPass(waiting.service, { readAll: true })).results[0]?.decision.reason, 'backing-off');
+  });
+
   test('are retried after 1, 10 and 100 minutes, then daily; restarts in between change nothing', async (t) => {
     const state = scratchDirectory(t);
     const clock = testClock();
