@@ -100,6 +100,8 @@ export interface Ledger extends Disposable {
   clearFailure(certificate: string): void;
   keepDelivery(delivery: Delivery): void;
   deliveries(certificate?: string): Delivery[];
+  /** Forgets endpoints that a certificate is not delivered to any more. */
+  retainDeliveries(certificate: string, endpoints: ReadonlySet<string>): void;
   /** Forgets events before `time`, but not the last one before a jump of the clock, which tells the jump. */
   forgetBefore(time: number): void;
   clockEvidence(now: number): ClockEvidence;
@@ -235,6 +237,13 @@ export function ledgerOn(database: DatabaseSync): Ledger {
     },
     forgetBefore(time) {
       sql(FORGET).run(time, LONGEST_QUIET);
+    },
+    retainDeliveries(certificate, endpoints) {
+      const known = sql('SELECT DISTINCT endpoint FROM deliveries WHERE certificate = ?').all(certificate);
+      for (const { endpoint } of known) {
+        if (endpoints.has(String(endpoint))) continue;
+        sql('DELETE FROM deliveries WHERE certificate = ? AND endpoint = ?').run(certificate, String(endpoint));
+      }
     },
     clockEvidence(now) {
       const newest = sql('SELECT max(at) AS at FROM events WHERE discredited = 0').get()?.['at'];

@@ -1,4 +1,4 @@
-import { closeSync, existsSync, mkdirSync, openSync, renameSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, mkdirSync, openSync, renameSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { pathToFileURL } from 'node:url';
@@ -94,6 +94,7 @@ function openFile(file: string): { ledger: Ledger; state: 'kept' | 'fresh' } {
   // The directory above is shared with consumers; the mode is for the last part alone.
   mkdirSync(dirname(directory), { recursive: true });
   mkdirSync(directory, { recursive: true, mode: 0o700 });
+  closeToOthers(directory);
   const fresh = !existsSync(file);
   // SQLite would make it with the umask's mode; events name hosts and people's domains.
   if (fresh) closeSync(openSync(file, 'a', 0o600));
@@ -108,6 +109,15 @@ function openFile(file: string): { ledger: Ledger; state: 'kept' | 'fresh' } {
     throw error;
   }
   return { ledger: ledgerOn(database), state: fresh ? 'fresh' : 'kept' };
+}
+
+/** One made by other means may be open: names of hosts and keys of the CA are nobody else's business. */
+function closeToOthers(directory: string): void {
+  try {
+    if ((statSync(directory).mode & 0o077) !== 0) chmodSync(directory, 0o700);
+  } catch {
+    // Not ours to close; the files in it are.
+  }
 }
 
 function setAside(file: string, aside: string): void {

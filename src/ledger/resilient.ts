@@ -128,6 +128,7 @@ export function resilientLedger(file: Ledger, { memory, warn }: ResilientOptions
     keepFailure: (certificate, failure) => write((ledger) => ledger.keepFailure(certificate, failure)),
     clearFailure: (certificate) => write((ledger) => ledger.clearFailure(certificate)),
     keepDelivery: (delivery) => write((ledger) => ledger.keepDelivery(delivery)),
+    retainDeliveries: (certificate, endpoints) => write((ledger) => ledger.retainDeliveries(certificate, endpoints)),
     deliveries: (certificate) => read((ledger) => ledger.deliveries(certificate)),
     forgetBefore: (time) => write((ledger) => ledger.forgetBefore(time)),
     clockEvidence: (now) => read((ledger) => ledger.clockEvidence(now)),

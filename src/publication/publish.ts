@@ -139,6 +139,14 @@ function prove({ name, bundle, origin, now, identifiers = [] }: PublishRequest):
 function makeDirectory(directory: string): boolean {
   const stat = lstatSync(directory, { throwIfNoEntry: false });
   if (stat === undefined) mkdirSync(directory, 0o755);
+  else if (!stat.isDirectory()) {
+    // A link would let whoever made it choose where keys are written.
+    throw new PodserveError('PUBLICATION_UNWRITABLE', 'a certificate could not be published', {
+      where: directory,
+      why: stat.isSymbolicLink() ? 'it is a link where a directory belongs' : 'there is a file where a directory belongs',
+      remedy: 'move it away, then run it again',
+    });
+  }
   if (stat === undefined || (stat.isDirectory() && (stat.mode & 0o7777) !== 0o755)) chmodSync(directory, 0o755);
   return stat === undefined;
 }

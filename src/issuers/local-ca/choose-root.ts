@@ -1,5 +1,5 @@
 import type { Identifier } from '../../certificate/identifier.ts';
-import { SECOND } from '../../platform/clock.ts';
+import { DAY, SECOND } from '../../platform/clock.ts';
 import { LONGEST_LEAF_LIFETIME } from '../leaf.ts';
 import { includes, permitsAll } from './constraints.ts';
 import { ANNOUNCEMENT, type Root } from './root.ts';
@@ -24,6 +24,9 @@ export function chooseRoot(
   return able.findLast((root) => root.signsFrom <= now) ?? able[0];
 }
 
+/** The need is seen only when somebody looks: a timer may do that once a week. */
+const LOOKS_APART = 7 * DAY;
+
 /** Why a further root is made. */
 export type RootReason = 'there is none' | 'none permits all names' | 'the present one nears its end' | 'none can sign now';
 
@@ -32,7 +35,7 @@ export type RootReason = 'there is none' | 'none permits all names' | 'the prese
  * will, even after the announcement of a successor, outlive the longest leaf.
  */
 export function rootNeeded(roots: readonly Root[], identifiers: readonly Identifier[], now: number): RootReason | undefined {
-  if (chooseRoot(roots, identifiers, now, ANNOUNCEMENT + LONGEST_LEAF_LIFETIME) !== undefined) return undefined;
+  if (chooseRoot(roots, identifiers, now, LOOKS_APART + ANNOUNCEMENT + LONGEST_LEAF_LIFETIME) !== undefined) return undefined;
   if (roots.length === 0) return 'there is none';
   if (chooseRoot(roots, identifiers, now, 0) !== undefined) return 'the present one nears its end';
   return roots.some((root) => permitsAll(root.constraints, identifiers)) ? 'none can sign now' : 'none permits all names';

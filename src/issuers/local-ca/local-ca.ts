@@ -27,6 +27,8 @@ export interface LocalCa extends Issuer {
    * @throws PodserveError AUTHORITY_UNREADABLE, AUTHORITY_UNWRITABLE
    */
   prepare(now: number, identifiers: readonly Identifier[]): Promise<RootsState>;
+  /** Whether `prepare` would make a root. Changes nothing. @throws PodserveError AUTHORITY_UNREADABLE */
+  needsRoot(now: number, identifiers: readonly Identifier[]): Promise<boolean>;
   /** The state as the files have it now; changes nothing. @throws PodserveError AUTHORITY_UNREADABLE */
   roots(now: number): Promise<RootsState>;
 }
@@ -81,6 +83,7 @@ export function openLocalCa({ directory, permit, publisherWarn = () => undefined
   return {
     name: 'local-ca',
     prepare: (now, identifiers) => inTurn(() => prepare(now, identifiers)),
+    needsRoot: (now, identifiers) => inTurn(async () => rootNeeded(rootsOf(read().stored), identifiers, now) !== undefined),
     roots: (now) => inTurn(async () => stateOf(read().stored, permit, now)),
     async issue({ identifiers, keyType, ...spec }, { now, lifetime = spec.lifetime, signal }) {
       signal?.throwIfAborted();

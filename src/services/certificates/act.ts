@@ -75,12 +75,13 @@ async function firstInHand(
   service: CertificateService,
   spec: CertificateSpec,
   decision: Decision,
-  { now }: Terms,
+  { now, caTrouble }: Terms,
 ): Promise<{ issuer: string; bundle: Bundle; refusals: string[] }> {
   const refusals: string[] = [];
   let refused: unknown;
   for (const name of decision.issuers) {
     try {
+      if (name === 'local-ca' && caTrouble !== undefined) throw caTrouble;
       const issuer = await service.issuers.named(name);
       return { issuer: name, bundle: await issuer.issue(spec, { now, signal: service.signal }), refusals };
     } catch (error) {

@@ -1,6 +1,6 @@
 import type { Manifest } from '../../certificate/generation.ts';
 import type { CertificateSpec } from '../../certificate/spec.ts';
-import type { VerifyTarget } from '../../delivery/verify.ts';
+import type { Verified, VerifyTarget } from '../../delivery/verify.ts';
 import type { Delivery } from '../../ledger/ledger.ts';
 import type { Result } from './result.ts';
 import type { CertificateService } from './service.ts';
@@ -21,40 +21,69 @@ export async function verifyDeliveries(service: CertificateService, results: rea
   const targets: Target[] = [];
   for (const { spec, manifest } of results) if (manifest !== undefined) targets.push(...(await targetsOf(service, spec, manifest)));
   if (targets.length === 0) return;
-  const { ledger, clock, signal, log } = service;
-  for (const target of targets) keep(service, target, 'pending', 'asked for, no answer yet');
+  const { ledger, signal } = service;
+  ledger.together(() => {
+    for (const target of targets) keepAsked(service, target);
+  });
   const { verifyServed } = await import('../../delivery/verify.ts');
   const answers = await verifyServed(targets, { deadlineMs: DEADLINE_MS, signal });
-  for (const [index, { served, failure, afterMs }] of answers.entries()) {
-    const target = targets[index];
-    if (target === undefined) continue;
-    const detail = served ? `seen after ${Math.round(afterMs)} ms` : (failure?.message ?? 'another certificate is served');
-    // What does not answer at all may just not be running: that is not yet a refusal of the certificate.
-    const state = served ? 'served' : failure?.step === 'tcp' ? 'pending' : 'rejected';
-    const changed = keep(service, target, state, detail);
-    const fields = { certificate: target.certificate, endpoint: target.endpoint.url, servername: target.servername };
-    if (!served) log.warn(fields, `generation ${target.generation} is not served: ${detail}`);
-    if (state !== 'rejected' || !changed) continue;
-    const event = {
-      at: clock.now(),
-      certificate: target.certificate,
-      kind: 'delivery',
-      reason: 'not-served',
-      detail: `${target.endpoint.url} does not serve generation ${target.generation}: ${detail}`,
-      generation: target.generation,
-    } as const;
-    ledger.record(event);
-    service.notify({ kind: 'failure', certificate: target.certificate, event });
+  ledger.together(() => {
+    for (const [index, answer] of answers.entries()) {
+      const target = targets[index];
+      if (target !== undefined) keepAnswer(service, target, answer);
+    }
+  });
+}
+
+/** A generation that is asked for the first time is pending; what is known of it otherwise stays until the answer. */
+function keepAsked(service: CertificateService, target: Target): void {
+  if (known(service, target)?.generation === target.generation) return;
+  keep(service, target, 'pending', 'asked for, no answer yet');
+}
+
+/** Writes the answer down, and tells of a refusal that is new and of one that is over. */
+function keepAnswer(service: CertificateService, target: Target, { served, failure, afterMs }: Verified): void {
+  const { ledger, clock, log } = service;
+  const refusedBefore = ledger.value(refusalOf(target)) === REFUSED;
+  const detail = served ? `seen after ${Math.round(afterMs)} ms` : (failure?.message ?? 'another certificate is served');
+  // What does not answer at all may just not be running: that is not yet a refusal of the certificate.
+  const state = served ? 'served' : failure?.step === 'tcp' ? 'pending' : 'rejected';
+  keep(service, target, state, detail);
+  const { certificate, generation, endpoint } = target;
+  if (!served) {
+    const fields = { certificate, endpoint: endpoint.url, servername: target.servername };
+    log.warn(fields, `generation ${generation} is not served: ${detail}`);
   }
+  if (state === 'pending' || refusedBefore === (state === 'rejected')) return;
+  const about = { at: clock.now(), certificate, kind: 'delivery', generation } as const;
+  const event = served
+    ? { ...about, reason: 'served-again', detail: `${endpoint.url} serves generation ${generation}: ${detail}` }
+    : { ...about, reason: 'not-served', detail: `${endpoint.url} does not serve generation ${generation}: ${detail}` };
+  ledger.keepValue(refusalOf(target), served ? '' : REFUSED);
+  ledger.record(event);
+  service.notify({ kind: served ? 'recovery' : 'failure', certificate, event });
 }
 
 /** Whether any endpoint is to be asked for it. */
-export function isDelivered({ config }: CertificateService, { spec }: Result): boolean {
-  return spec.consumers.some((consumer) => (config.consumers[consumer]?.endpoints.length ?? 0) > 0);
+export function isDelivered(service: CertificateService, { spec }: Result): boolean {
+  return endpointsOf(service, spec).length > 0;
+}
+
+/** Forgets the deliveries to endpoints that are not configured any more. */
+export function forgetDeliveries(service: CertificateService): void {
+  const { ledger, config } = service;
+  const delivered = new Set(ledger.deliveries().map(({ certificate }) => certificate));
+  for (const spec of config.certificates) {
+    if (delivered.has(spec.name)) ledger.retainDeliveries(spec.name, new Set(endpointsOf(service, spec)));
+  }
+}
+
+function endpointsOf({ config }: CertificateService, spec: CertificateSpec): string[] {
+  return spec.consumers.flatMap((consumer) => config.consumers[consumer]?.endpoints ?? []);
 }
 
 async function targetsOf(service: CertificateService, spec: CertificateSpec, manifest: Manifest): Promise<Target[]> {
-  const urls = spec.consumers.flatMap((consumer) => service.config.consumers[consumer]?.endpoints ?? []);
+  const urls = endpointsOf(service, spec);
   if (urls.length === 0) return [];
   const { parseEndpoint } = await import('../../delivery/endpoint.ts');
   const about = { certificate: spec.name, generation: manifest.generation, leafSha256: manifest.leafSha256 };
@@ -66,14 +95,19 @@ async function targetsOf(service: CertificateService, spec: CertificateSpec, man
   });
 }
 
-/** @returns whether the state or the generation is another than on record */
-function keep(service: CertificateService, target: Target, state: Delivery['state'], detail: string): boolean {
-  const { ledger, clock } = service;
-  const { certificate, generation, endpoint } = target;
+function known({ ledger }: CertificateService, target: Target): Delivery | undefined {
   const servername = target.servername ?? '';
-  const before = ledger.deliveries(certificate).find((one) => one.endpoint === endpoint.url && one.servername === servername);
-  // A generation that was refused stays refused while it is asked for again.
-  if (state === 'pending' && before?.generation === generation && before.state !== 'pending') return false;
+  return ledger.deliveries(target.certificate).find((one) => one.endpoint === target.endpoint.url && one.servername === servername);
+}
+
+function keep({ ledger, clock }: CertificateService, target: Target, state: Delivery['state'], detail: string): void {
+  const { certificate, generation, endpoint, servername = '' } = target;
   ledger.keepDelivery({ certificate, endpoint: endpoint.url, servername, generation, state, at: clock.now(), detail });
-  return before?.generation !== generation || before.state !== state;
+}
+
+const REFUSED = 'refused';
+
+/** Outlives the generation that was refused: the recovery is that of the endpoint. */
+function refusalOf({ certificate, endpoint, servername = '' }: Target): string {
+  return `refusal ${certificate} ${endpoint.url} ${servername}`;
 }

@@ -13,6 +13,8 @@ export interface Terms {
   readonly now: number;
   readonly force: boolean;
   readonly clockBehind: boolean;
+  /** Why the built-in CA cannot be used in this pass, or undefined. */
+  readonly caTrouble?: unknown;
 }
 
 export interface Look {

@@ -1,12 +1,14 @@
 import { eachLimited } from '../../platform/concurrency.ts';
+import { describeError } from '../../platform/errors.ts';
 import { lockPublication } from '../../publication/lock.ts';
 import { currentLink } from '../../publication/layout.ts';
 import { act } from './act.ts';
 import { settleClock } from './clock.ts';
+import { forgetDeliveries } from './deliveries.ts';
 import { forgetJudgedBy } from './judged-by.ts';
 import { look, type Look, type Terms } from './look.ts';
 import { stillHolds } from './outlook.ts';
-import { publishCurrentRoots } from './roots.ts';
+import { publishCurrentRoots, rootsDue } from './roots.ts';
 import type { Result } from './result.ts';
 import type { CertificateService } from './service.ts';
 import { settle } from './settle.ts';
@@ -72,13 +74,16 @@ export async function runPass(service: CertificateService, options: PassOptions 
   }
   if (options.dryRun) return { results, skipped, warnings: [] };
 
-  const acted = pending.length === 0 ? { results: [], warnings: [] } : await actUnderLock(service, pending, terms);
+  const toAct = pending.length > 0 || (options.names === undefined && !terms.clockBehind && (await rootsDue(service, now)));
+  const acted = toAct ? await actUnderLock(service, pending, terms) : { results: [], warnings: [] };
   if (options.names === undefined) forgetOthers(service);
   return { results: [...results, ...acted.results], skipped, warnings: acted.warnings };
 }
 
-/** Forgets certificates that are no longer configured. */
-function forgetOthers({ ledger, config }: CertificateService): void {
+/** Forgets certificates and endpoints that are no longer configured. */
+function forgetOthers(service: CertificateService): void {
+  const { ledger, config } = service;
+  forgetDeliveries(service);
   const names = new Set(config.certificates.map(({ name }) => name));
   if (ledger.links().every(({ certificate }) => names.has(certificate))) return;
   ledger.together(() => {
@@ -103,12 +108,13 @@ async function actUnderLock(
     waitMs: WAIT_FOR_LOCK_MS,
     signal: service.signal,
   });
-  const { warnings } = await publishCurrentRoots(service, lock, terms.now);
+  const { trouble } = await publishCurrentRoots(service, lock, terms.now);
   const results = await eachLimited(pending, AT_ONCE, async (one) =>
-    service.signal.aborted ? interrupted(one) : act(service, lock, one.spec, terms),
+    service.signal.aborted ? interrupted(one) : act(service, lock, one.spec, { ...terms, caTrouble: trouble }),
   );
   // While the lock is held: who waits for it must find a failure on record, or it tries at once what must wait.
   settleAll(service, results, terms.now);
+  const warnings = trouble === undefined ? [] : [describeError(trouble)];
   return { results, warnings: [...new Set([...warnings, ...results.flatMap((result) => result.warnings)])] };
 }
 

@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { parseCertificates, pemOf } from '../../certificate/bundle.ts';
+import type { Identifier } from '../../certificate/identifier.ts';
 import type { RootsState } from '../../issuers/local-ca/local-ca.ts';
-import { describeError } from '../../platform/errors.ts';
 import type { PublicationLock } from '../../publication/lock.ts';
 import { listNames } from '../../publication/layout.ts';
 import { publishRoots } from '../../publication/roots.ts';
@@ -12,25 +12,41 @@ import type { CertificateService } from './service.ts';
 import { survey } from './survey.ts';
 
 /**
- * Makes the built-in CA's first or next root where one is due, and publishes `ca.pem` before any leaf that needs it.
- * A CA that cannot be opened or written is a warning here: what does not need it goes on.
+ * Whether the built-in CA needs its next root, or `ca.pem` lacks one: also when no certificate is due, or a successor
+ * would sign before it was announced, and a deleted `ca.pem` would stay away until the next renewal.
  */
-export async function publishCurrentRoots(
-  service: CertificateService,
-  lock: PublicationLock,
-  now: number,
-): Promise<{ warnings: string[] }> {
+export async function rootsDue(service: CertificateService, now: number): Promise<boolean> {
   try {
     const ca = await service.issuers.localCa();
-    const identifiers = service.config.certificates.flatMap((spec) => (spec.issuers.includes('local-ca') ? spec.identifiers : []));
-    const state = await ca.prepare(now, identifiers);
+    if (await ca.needsRoot(now, identifiersToSign(service))) return true;
+    const published = new Set(publishedRoots(service.paths.certificates).map((one) => one.fingerprint256));
+    return (await ca.roots(now)).roots.some((root) => !published.has(root.certificate.fingerprint256));
+  } catch {
+    // What is wrong is said where it is acted on.
+    return true;
+  }
+}
+
+/**
+ * Makes the built-in CA's first or next root where one is due, and publishes `ca.pem` before any leaf that needs it.
+ * A CA that cannot be opened or written, or a `ca.pem` that cannot, is no error here: what does not need it goes on,
+ * and what does is given the trouble, because nobody could verify its leaf.
+ */
+export async function publishCurrentRoots(service: CertificateService, lock: PublicationLock, now: number): Promise<{ trouble: unknown }> {
+  try {
+    const ca = await service.issuers.localCa();
+    const state = await ca.prepare(now, identifiersToSign(service));
     const orphans = await orphanedRoots(lock.root, state, now);
     await publishRoots(lock.root, state.pem + orphans);
     recordRoots(service, state, now);
-    return { warnings: [] };
-  } catch (error) {
-    return { warnings: [describeError(error)] };
+    return { trouble: undefined };
+  } catch (trouble) {
+    return { trouble };
   }
+}
+
+function identifiersToSign({ config }: CertificateService): Identifier[] {
+  return config.certificates.flatMap((spec) => (spec.issuers.includes('local-ca') ? spec.identifiers : []));
 }
 
 /**
@@ -42,7 +58,11 @@ async function orphanedRoots(root: string, state: RootsState, now: number): Prom
   const orphans = publishedRoots(root).filter((one) => !known.has(one.fingerprint256) && now < one.validToDate.getTime());
   if (orphans.length === 0) return '';
   const leaves: (X509Certificate | undefined)[] = [];
-  for (const name of listNames(root)) leaves.push((await survey(root, name)).generation?.bundle.leaf);
+  for (const name of listNames(root)) {
+    // One that cannot be read keeps no root, and must not keep the others' roots from being published.
+    const found = await survey(root, name).catch(() => undefined);
+    leaves.push(found?.generation?.bundle.leaf);
+  }
   return orphans
     .filter((one) => leaves.some((leaf) => leaf?.checkIssued(one) && leaf.verify(one.publicKey)))
     .map(pemOf)
