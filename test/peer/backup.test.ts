@@ -29,6 +29,7 @@ import {
   type Home,
 } from '../support/backup-home.ts';
 import { PODSERVE, run, start } from '../support/command.ts';
+import { freePort, scratchDirectory } from '../support/scratch.ts';
 import { scaled } from '../support/scale.ts';
 import { treeOf } from '../support/tree.ts';
 
@@ -216,7 +217,9 @@ test('a configuration that is there and differs is kept, and how to see the othe
 
 test('nothing is restored under a running service or a command that is publishing', async (t) => {
   const { home, file } = await backedUp(t);
-  const service = start(t, PODSERVE, ['certificates', '--mode', 'cron'], { cwd: home.path });
+  const configuration = join(scratchDirectory(t), 'podserve.yaml');
+  writeFileSync(configuration, `${CONFIGURATION}certificateService: { status: '127.0.0.1:${await freePort()}' }\n`);
+  const service = start(t, PODSERVE, ['certificates', '--mode', 'cron', '--config', configuration], { cwd: home.path });
   while (!existsSync(join(home.state, 'authority', 'resident.json'))) await new Promise((resolve) => setTimeout(resolve, 20));
   const untouched = treeOf(home.state, OF_PROCESSES);
   const running = await home.podserve('restore', '--force', file);
