@@ -12,12 +12,14 @@ import { chmodSync, copyFileSync, globSync, mkdirSync, mkdtempSync, readFileSync
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { spawnSync } from 'node:child_process';
+import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 
 import { MINUTE, SECOND } from '../src/platform/clock.ts';
 import { notedSecrets } from '../test/support/artifacts.ts';
 import { scanForSecrets } from '../test/support/key-scan.ts';
 import { end, leftovers } from './test/leftovers.ts';
+import { reachableCheckout } from './test/reachable.ts';
 import { installCommand, installPackages, missingPackages } from './test/packages.ts';
 import { runTests, type Tally } from './test/run.ts';
 import { STATIC_STEPS, runStep } from './test/steps.ts';
@@ -87,7 +89,7 @@ function checkPackages(): void {
   );
 }
 
-async function runKind(kind: 'unit' | 'peer', directory: string): Promise<void> {
+async function runKind(kind: 'unit' | 'peer', directory: string, checkout: string): Promise<void> {
   const files = FOLDERS[kind]
     .flatMap((folder) => globSync(`test/${folder}/**/*.test.ts`))
     .filter((file) => positionals.length === 0 || positionals.some((word) => file.includes(word)))
@@ -99,7 +101,8 @@ async function runKind(kind: 'unit' | 'peer', directory: string): Promise<void> 
     concurrency: kind === 'unit' ? 2 : 1,
     timeoutMs: soak ? 10 * MINUTE : 4 * MINUTE,
     logFile: join(LOGS, `${kind}.log`),
-    env: testEnvironment(directory),
+    checkout,
+    env: testEnvironment(directory, checkout),
     verbose: kind === 'peer' || values.verbose === true,
     signal: stop.signal,
     say,
@@ -111,13 +114,13 @@ async function runKind(kind: 'unit' | 'peer', directory: string): Promise<void> 
   executed += tally.passed + tally.failed;
 }
 
-function testEnvironment(directory: string): Record<string, string | undefined> {
-  const recorder = new URL('../test/support/record-keys.mjs', import.meta.url).href;
+function testEnvironment(directory: string, checkout: string): Record<string, string | undefined> {
+  const recorder = pathToFileURL(join(checkout, 'test/support/record-keys.mjs')).href;
   return {
     ...process.env,
     TMPDIR: directory,
     NODE_OPTIONS: `${process.env['NODE_OPTIONS'] ?? ''} --import=${recorder}`.trim(),
-    NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'] ?? join(process.cwd(), 'node_modules/.cache/compile'),
+    NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'] ?? join(checkout, 'node_modules/.cache/compile'),
     PODSERVE_TEST_ARTIFACTS: join(directory, '.artifacts'),
     PODSERVE_SEED: seed,
     PODSERVE_SOAK: soak ? '1' : '0',
@@ -171,9 +174,10 @@ function removeRunDirectory(directory: string): void {
 async function runTestKinds(): Promise<void> {
   if (wanted('peer')) checkPackages();
   mkdirSync(LOGS, { recursive: true });
+  using checkout = reachableCheckout(process.cwd());
   const directory = makeRunDirectory();
   try {
-    for (const kind of ['unit', 'peer'] as const) if (wanted(kind)) await runKind(kind, directory);
+    for (const kind of ['unit', 'peer'] as const) if (wanted(kind)) await runKind(kind, directory, checkout.path);
     say('After the tests');
     await checkLeftovers(directory);
     if (!stop.signal.aborted) checkSecrets(directory);

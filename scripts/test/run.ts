@@ -13,6 +13,8 @@ export interface Tally {
 
 export interface TestRun {
   readonly files: readonly string[];
+  /** Where the tests run; `files` and `logFile` are relative to it. */
+  readonly checkout: string;
   /** How many files at a time. */
   readonly concurrency: number;
   /** For one test, in milliseconds. */
@@ -45,7 +47,7 @@ export async function runTests(run: TestRun): Promise<Tally> {
     ...run.files,
   ];
   // Sets the session apart, so that all of it can be ended by number.
-  const child = spawn(process.execPath, args, { env: run.env, stdio: ['ignore', 'pipe', 'inherit'], detached: true });
+  const child = spawn(process.execPath, args, { cwd: run.checkout, env: run.env, stdio: ['ignore', 'pipe', 'inherit'], detached: true });
   run.onStart(child.pid);
   const stop = (): void => endSession(child.pid);
   run.signal.addEventListener('abort', stop, { once: true });

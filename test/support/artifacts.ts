@@ -5,8 +5,8 @@ import { basename, join } from 'node:path';
 /** Where `scripts/test.ts` collects what a run writes, to scan it for private keys; undefined in a test run by hand. */
 const directory = process.env['PODSERVE_TEST_ARTIFACTS'];
 
-/** Files whose purpose is to hold keys; everything else may hold none. */
-const KEY_FILE = /\.(pem|key|p12|pfx|tar|tgz|gz)(?=$|[.~-])|^private_key\.json$/;
+/** Files whose purpose is to hold keys (one is Dovecot's copy of all that its configuration names); everything else may hold none. */
+const KEY_FILE = /\.(pem|key|p12|pfx|tar|tgz|gz)(?=$|[.~-])|^private_key\.json$|^dovecot\.conf\.binary$/;
 const LARGEST_KEY_FILE = 1 << 16;
 const LARGEST_COPY = 1 << 28;
 
