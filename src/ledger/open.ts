@@ -1,9 +1,10 @@
-import { chmodSync, closeSync, existsSync, mkdirSync, openSync, renameSync, statSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, openSync, renameSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { pathToFileURL } from 'node:url';
 
 import { PodserveError, messageOf } from '../platform/errors.ts';
+import { makeDirectories } from '../platform/files.ts';
 import { ledgerOn, type Ledger } from './ledger.ts';
 import { isCurrent, migrate } from './schema.ts';
 
@@ -92,8 +93,8 @@ function isDamage(error: unknown): boolean {
 function openFile(file: string): { ledger: Ledger; state: 'kept' | 'fresh' } {
   const directory = dirname(file);
   // The directory above is shared with consumers; the mode is for the last part alone.
-  mkdirSync(dirname(directory), { recursive: true });
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  makeDirectories(dirname(directory));
+  makeDirectories(directory, 0o700);
   closeToOthers(directory);
   const fresh = !existsSync(file);
   // SQLite would make it with the umask's mode; events name hosts and people's domains.

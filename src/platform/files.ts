@@ -1,5 +1,19 @@
 import { randomBytes } from 'node:crypto';
-import { closeSync, constants, fchmodSync, fstatSync, fsync, openSync, readSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  existsSync,
+  fchmodSync,
+  fstatSync,
+  fsync,
+  mkdirSync,
+  openSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 
@@ -91,4 +105,24 @@ export function readBounded(file: string, limit: number): BoundedRead {
   } finally {
     closeSync(descriptor);
   }
+}
+
+/**
+ * Makes a directory and those above it that are missing; `mode` is for the last one alone. Rejected: `recursive` of
+ * node:fs, which calls a read-only file system a missing directory and tries for ever where nothing can be made (/proc).
+ * @returns whether it did not exist
+ * @throws the system's error
+ */
+export function makeDirectories(directory: string, mode = 0o777): boolean {
+  try {
+    mkdirSync(directory, { mode });
+    return true;
+  } catch (error) {
+    if (systemCode(error) === 'EEXIST' && statSync(directory).isDirectory()) return false;
+    const above = dirname(directory);
+    if (systemCode(error) !== 'ENOENT' || existsSync(above)) throw error;
+    makeDirectories(above);
+  }
+  mkdirSync(directory, { mode });
+  return true;
 }

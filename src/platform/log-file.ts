@@ -1,5 +1,6 @@
-import { closeSync, fstatSync, mkdirSync, openSync, renameSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, renameSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeDirectories } from './files.ts';
 
 /** A log on disk that cannot grow without bound. */
 export interface LogFile extends Disposable {
@@ -18,7 +19,7 @@ const LARGEST = 2 * 1024 * 1024;
  * @throws the system's error when directory or file cannot be made
  */
 export function openLogFile(directory: string, largest = LARGEST): LogFile {
-  mkdirSync(directory, { recursive: true, mode: 0o750 });
+  makeDirectories(directory, 0o750);
   const path = join(directory, LOG_NAME);
   let fd = openSync(path, 'a', 0o640);
   let size = fstatSync(fd).size;

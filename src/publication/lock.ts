@@ -1,23 +1,11 @@
-import {
-  accessSync,
-  chmodSync,
-  closeSync,
-  constants,
-  linkSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { accessSync, chmodSync, closeSync, constants, linkSync, lstatSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { setTimeout as pause } from 'node:timers/promises';
 
 import type { Publisher } from '../certificate/generation.ts';
 import { PodserveError, messageOf, systemCode } from '../platform/errors.ts';
-import { syncDirectory, temporaryName } from '../platform/files.ts';
+import { makeDirectories, syncDirectory, temporaryName } from '../platform/files.ts';
 import { unwritable } from './trouble.ts';
 
 /** The right to change the publication. Held until disposed of, or until the process ends in whatever way. */
@@ -102,7 +90,7 @@ function tryLock(Database: typeof DatabaseSync, file: string): DatabaseSync | un
 
 async function prepare(root: string, file: string): Promise<void> {
   try {
-    if (mkdirSync(root, { recursive: true }) !== undefined) {
+    if (makeDirectories(root)) {
       chmodSync(root, 0o755);
       await syncDirectory(dirname(root));
     }

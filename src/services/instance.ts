@@ -1,10 +1,11 @@
-import { closeSync, mkdirSync, openSync, readFileSync, readlinkSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, readlinkSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 
 import type { StatePaths } from '../config/state.ts';
 import { PodserveError, messageOf, systemCode } from '../platform/errors.ts';
+import { makeDirectories } from '../platform/files.ts';
 import { version } from '../platform/version.ts';
 import { signalProcess, startMarkOf } from './supervisor/process.ts';
 
@@ -117,8 +118,8 @@ export async function stopInstance(paths: StatePaths, { pid }: Instance, withinM
 function takeLock(paths: StatePaths): DatabaseSync {
   const file = lockFile(paths);
   try {
-    makeDirectory(paths.state, 0o755);
-    makeDirectory(paths.authority, 0o700);
+    makeDirectories(paths.state, 0o755);
+    makeDirectories(paths.authority, 0o700);
     closeSync(openSync(file, 'a', 0o600));
     return lockDatabase(file);
   } catch (cause) {
@@ -127,17 +128,6 @@ function takeLock(paths: StatePaths): DatabaseSync {
   }
   rmSync(file);
   return takeLock(paths);
-}
-
-/** Asks for the directory itself first: with `recursive`, Node calls a read-only file system a missing directory. */
-function makeDirectory(path: string, mode: number): void {
-  try {
-    mkdirSync(path, { mode });
-  } catch (error) {
-    if (systemCode(error) === 'EEXIST') return;
-    if (systemCode(error) !== 'ENOENT') throw error;
-    mkdirSync(path, { mode, recursive: true });
-  }
 }
 
 function isLocked(paths: StatePaths): boolean {

@@ -1,9 +1,10 @@
-import { chmodSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 
 import { PodserveError, messageOf } from '../platform/errors.ts';
 import { commandLineOf, signalProcess, startMarkOf } from './supervisor/process.ts';
+import { makeDirectories } from '../platform/files.ts';
 
 export interface RuntimeDirectory extends AsyncDisposable {
   readonly path: string;
@@ -24,7 +25,7 @@ export async function claimRuntimeDirectory(candidates: readonly string[], pidFi
   let failure: unknown;
   for (const path of candidates) {
     try {
-      mkdirSync(path, { recursive: true, mode: 0o700 });
+      makeDirectories(path, 0o700);
       if (statSync(path).uid !== process.geteuid?.()) throw new Error('it belongs to somebody else');
       chmodSync(path, 0o700);
     } catch (error) {

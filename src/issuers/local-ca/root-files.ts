@@ -17,6 +17,7 @@ import { dirname, join } from 'node:path';
 
 import { parseBundle, parseCertificates } from '../../certificate/bundle.ts';
 import { PodserveError, describeError, messageOf, systemCode } from '../../platform/errors.ts';
+import { makeDirectories } from '../../platform/files.ts';
 import { subjectKeyIdentifierOf, subjectName } from '../../x509/certificate-reader.ts';
 import { signerFor } from '../../x509/key.ts';
 import type { Authority } from '../leaf.ts';
@@ -191,7 +192,7 @@ function namesIn(directory: string): string[] {
 /** The state directory keeps its usual mode; the authority and the CA in it are the owner's alone. */
 function makeDirectory(directory: string): void {
   const authority = dirname(directory);
-  mkdirSync(dirname(authority), { recursive: true });
+  makeDirectories(dirname(authority));
   for (const path of [authority, directory]) {
     if (existsSync(path)) continue;
     mkdirSync(path, { mode: 0o700 });

@@ -16,7 +16,7 @@ import { dirname, join } from 'node:path';
 import type { Publisher } from '../../certificate/generation.ts';
 import type { StatePaths } from '../../config/state.ts';
 import { PodserveError, messageOf, systemCode } from '../../platform/errors.ts';
-import { replaceFile, syncDirectory } from '../../platform/files.ts';
+import { makeDirectories, replaceFile, syncDirectory } from '../../platform/files.ts';
 import { lockPublication } from '../../publication/lock.ts';
 import { claimInstance } from '../instance.ts';
 import { CONFIG_FILE, PARTS, type FormatDocument } from './format.ts';
@@ -110,7 +110,7 @@ function isEmpty(directory: string): boolean {
 /** Beside the state directory, so that a rename is enough; for its owner alone. */
 function makeStage(state: string): string {
   try {
-    mkdirSync(dirname(state), { recursive: true });
+    makeDirectories(dirname(state));
     return mkdtempSync(`${state}.restore-`);
   } catch (cause) {
     throw new PodserveError('RESTORE_FAILED', 'the backup cannot be unpacked beside the state directory', {
@@ -136,7 +136,7 @@ function putInPlace(staged: string, state: string, now: number, empty: boolean):
     renameSync(from, to);
     undo.push(() => renameSync(to, from));
   };
-  mkdirSync(state, { recursive: true, mode: 0o755 });
+  makeDirectories(state, 0o755);
   const aside = empty ? undefined : freeName(`${state}.before-restore-${stamp(now)}`);
   try {
     if (aside !== undefined) {
