@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { join, relative } from 'node:path';
 import { createInterface } from 'node:readline';
 
 import { SECOND } from '../../src/platform/clock.ts';
@@ -47,7 +48,12 @@ export async function runTests(run: TestRun): Promise<Tally> {
     ...run.files,
   ];
   // Sets the session apart, so that all of it can be ended by number.
-  const child = spawn(process.execPath, args, { cwd: run.checkout, env: run.env, stdio: ['ignore', 'pipe', 'inherit'], detached: true });
+  const child = spawn(join(run.checkout, relative(process.cwd(), process.execPath)), args, {
+    cwd: run.checkout,
+    env: run.env,
+    stdio: ['ignore', 'pipe', 'inherit'],
+    detached: true,
+  });
   run.onStart(child.pid);
   const stop = (): void => endSession(child.pid);
   run.signal.addEventListener('abort', stop, { once: true });
