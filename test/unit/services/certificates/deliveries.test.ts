@@ -14,9 +14,9 @@ interface Delivered {
   readonly opened: TestService;
   readonly server: Server;
   /** Makes the server serve what is published now. */
-  serveCurrent(): Promise<void>;
+  readonly serveCurrent: () => Promise<void>;
   /** Renews, and asks the server. */
-  renewAndAsk(): Promise<void>;
+  readonly renewAndAsk: () => Promise<void>;
 }
 
 async function delivered(t: TestContext): Promise<Delivered> {
@@ -39,7 +39,7 @@ async function delivered(t: TestContext): Promise<Delivered> {
     opened: { ...opened, service },
     server,
     serveCurrent: async () => server.setSecureContext(await bundle()),
-    async renewAndAsk() {
+    renewAndAsk: async () => {
       const { results } = await runPass(service, { force: true });
       await verifyDeliveries(service, results);
     },
