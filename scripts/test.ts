@@ -12,6 +12,7 @@ import { chmodSync, copyFileSync, globSync, mkdirSync, mkdtempSync, readFileSync
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { spawnSync } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 
@@ -26,6 +27,7 @@ import { STATIC_STEPS, runStep } from './test/steps.ts';
 
 const KINDS = ['static', 'unit', 'peer'] as const;
 const FOLDERS = { unit: ['unit'], peer: ['peer', 'browser'] } as const;
+const ENDING_MS = 2 * SECOND;
 const LOGS = 'node_modules/.cache/test';
 
 process.chdir(join(import.meta.dirname, '..'));
@@ -139,6 +141,8 @@ function makeRunDirectory(): string {
 async function checkLeftovers(directory: string): Promise<void> {
   const start = Date.now();
   const still = (): ReturnType<typeof leftovers> => sessions.flatMap((session) => leftovers(session, directory));
+  // What is in the middle of ending is no leftover.
+  while (still().length > 0 && Date.now() - start < ENDING_MS) await sleep(50);
   const found = still();
   await end(found, still);
   judge('nothing that the tests started is left', start, found.map(({ pid, command }) => `${pid} ${command.slice(0, 150)}`).join('\n'));
