@@ -1,6 +1,6 @@
 import { loadConfig } from '../config/load.ts';
 import { eachLimited } from '../platform/concurrency.ts';
-import { checkCertificate, type Finding } from '../services/certificates/check.ts';
+import { checkCertificate, checkRoots, type Finding } from '../services/certificates/check.ts';
 import { flag, type Arguments, type Context } from './command.ts';
 import { inDays, minute } from './dates.ts';
 import { pathsOf, selected, sourceOf } from './settings.ts';
@@ -16,16 +16,19 @@ export async function check(args: Arguments, context: Context): Promise<number> 
   const now = context.clock.now();
   const findings = await eachLimited(selected(args, config), AT_ONCE, (spec) => checkCertificate(root, spec, now));
   const attention = findings.filter((finding) => finding.attention);
+  const published = findings.some((finding) => finding.state !== 'missing');
+  const roots = published && config.certificates.some(({ issuers }) => issuers.includes('local-ca')) ? checkRoots(root) : undefined;
   if (flag(args, 'json')) {
-    context.out(JSON.stringify({ publication: root, certificates: findings.map(toJson) }, null, 2));
+    context.out(JSON.stringify({ publication: root, roots: roots ?? null, certificates: findings.map(toJson) }, null, 2));
   } else {
     const good = findings.filter((finding) => !finding.attention);
     for (const finding of good.slice(0, LONGEST_LIST)) context.out(describe(finding, now));
     if (good.length > LONGEST_LIST) context.out(`… and ${good.length - LONGEST_LIST} more that are good`);
     for (const finding of attention) context.out(`${finding.name}: ${finding.state.toUpperCase()}: ${finding.why}`);
-    context.out(summary(findings.length, attention.length, root));
+    if (roots !== undefined) context.out(`roots: ${roots}`);
+    context.out(summary(findings.length, attention.length + (roots === undefined ? 0 : 1), root));
   }
-  return attention.length === 0 ? 0 : 1;
+  return attention.length === 0 && roots === undefined ? 0 : 1;
 }
 
 function describe({ name, manifest, renewalAt }: Finding, now: number): string {

@@ -133,6 +133,17 @@ describe('what is published is damaged', () => {
   });
 });
 
+test('a deleted ca.pem: check names it, renew writes it anew and issues nothing', async (t) => {
+  const served = await stack(t);
+  rmSync(join(served.publication, 'ca.pem'));
+  const check = await certificates(served, 'check');
+  assert.equal(check.code, 1);
+  assertClear(check, /ca\.pem/, /missing/);
+  assert.equal((await certificates(served, 'renew')).code, 0);
+  assert.equal((await certificates(served, 'check')).code, 0);
+  await assertServed(served, 1);
+});
+
 describe('the volume takes no change', () => {
   test('full: nothing is lost, the line names the cause and the remedy, and renewal succeeds once there is room', async (t) => {
     const served = await stack(t, smallDisk(t, '512k'));

@@ -1,8 +1,11 @@
-import { uncovered } from '../../certificate/bundle.ts';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { parseCertificates, uncovered } from '../../certificate/bundle.ts';
 import type { Manifest } from '../../certificate/generation.ts';
 import { emergencyLine, renewalTime, type Current } from '../../certificate/renewal.ts';
 import type { CertificateSpec } from '../../certificate/spec.ts';
-import { describeError } from '../../platform/errors.ts';
+import { describeError, systemCode } from '../../platform/errors.ts';
 import { survey } from './survey.ts';
 
 /** What an offline look at one published certificate found. Times are ms since the epoch. */
@@ -31,6 +34,17 @@ export async function checkCertificate(root: string, spec: CertificateSpec, now:
     return { name: spec.name, state: 'name-not-covered', why, manifest, renewalAt, attention: true };
   } catch (error) {
     return { name: spec.name, state: 'unreadable', why: describeError(error), manifest: undefined, renewalAt: undefined, attention: true };
+  }
+}
+
+/** What is wrong with `ca.pem`, which whoever verifies a leaf of the built-in CA needs; undefined when nothing is. */
+export function checkRoots(root: string): string | undefined {
+  const file = join(root, 'ca.pem');
+  const remedy = 'podserve certificates --mode renew writes it anew';
+  try {
+    return parseCertificates(readFileSync(file, 'utf8')).length > 0 ? undefined : `${file}: there is no certificate in it; ${remedy}`;
+  } catch (error) {
+    return `${file}: ${systemCode(error) === 'ENOENT' ? 'it is missing' : describeError(error)}; ${remedy}`;
   }
 }
 
