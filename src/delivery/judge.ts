@@ -103,7 +103,7 @@ function age(ms: number): string {
   return ms < DAY ? `${(ms / 3_600_000).toFixed(1)} h` : `${Math.floor(ms / DAY)} d`;
 }
 
-/** OpenSSL's multi-line subject as one line. */
-export function oneLineName(name: string): string {
-  return name.split('\n').join(', ');
+/** OpenSSL's multi-line name as one line; empty for an empty name, which Node gives as undefined whatever its types say. */
+export function oneLineName(name: string | undefined): string {
+  return name?.split('\n').join(', ') ?? '';
 }

@@ -60,7 +60,9 @@ export function readPlain({ directory, files }: PlainFiles): Bundle {
 
 /** Who signed it, as people call them: common name, else organization. */
 export function issuerName(leaf: X509Certificate): string {
-  const fields = new Map(leaf.issuer.split('\n').map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]));
+  // An empty name is undefined in Node, whatever its types say.
+  const issuer = (leaf.issuer as string | undefined) ?? '';
+  const fields = new Map(issuer.split('\n').map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]));
   return fields.get('CN') ?? fields.get('O') ?? 'unknown';
 }
 
