@@ -79,8 +79,9 @@ function overview(): string {
     '',
     ...lines,
     '',
-    'Every command takes --help, --config FILE (default ./podserve.yaml, then /data/config/podserve.yaml),',
-    '--state DIR (default ./data) and, where it reports, --json.',
+    'Every command takes --help. Those that read the configuration take --config FILE (default ./podserve.yaml,',
+    'then /data/config/podserve.yaml), those that use the state directory --state DIR (default ./data), and those',
+    'that report --json; podserve COMMAND --help shows which.',
     'Exit codes: 0 done, 1 it failed or needs attention, 2 wrong usage or configuration.',
   ].join('\n');
 }
