@@ -92,7 +92,8 @@ function report(args: Arguments, context: Context, { results, skipped, nextLook,
   if (others.length > shown.length) context.out(`… and ${others.length - shown.length} more: ${counted(others.slice(shown.length))}`);
   for (const result of failed) context.err(describe(result, now));
   if (skipped > 0) context.out(`${skipped} not due${nextLook === undefined ? '' : `; the next look is at ${minute(nextLook)}`}`);
-  if (results.some(({ outcome }) => outcome === 'published')) context.out(`published in ${root}`);
+  if (results.some(({ outcome }) => outcome === 'published'))
+    context.out(`published in ${root}; podserve status shows what each consumer serves`);
 }
 
 /** `2 published, 40 kept` */

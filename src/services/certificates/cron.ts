@@ -78,9 +78,11 @@ export async function runCron(state: CronState, options: CronOptions = {}): Prom
       missed.clear();
       pending.clear();
       const names = full || now >= next ? {} : { names: changed };
-      const reported = (result: Result): boolean => result.outcome !== 'kept' || isDelivered(state.service, result);
+      const reported = (result: Result): boolean =>
+        result.outcome !== 'kept' || changed.has(result.spec.name) || isDelivered(state.service, result);
       const results = await attempt(state, { ...names, changed, readAll: full, reported }, options);
       const asked = state.service;
+      for (const result of results ?? []) if (changed.has(result.spec.name)) logForeign(asked, result);
       if (results === undefined) changed.forEach((name) => missed.add(name));
       else deliveries = deliveries.then(() => deliver(asked, results));
       if (full) {
@@ -115,6 +117,13 @@ async function attempt(state: CronState, passOptions: PassOptions, options: Cron
     options.onTrouble?.(error);
     return undefined;
   }
+}
+
+/** What another process published is on record already; the log of this one says so too. */
+function logForeign({ log, publisher }: CertificateService, { outcome, spec, manifest }: Result): void {
+  if (outcome !== 'kept' || manifest === undefined || manifest.publishedBy.command === publisher.command) return;
+  const fields = { certificate: spec.name, generation: manifest.generation };
+  log.info(fields, `generation ${manifest.generation} of ${manifest.issuer} was published by podserve ${manifest.publishedBy.command}`);
 }
 
 /** In the background: a consumer that does not answer must not hold up a renewal. */

@@ -32,7 +32,23 @@ export async function verifyDeliveries(service: CertificateService, results: rea
       const target = targets[index];
       if (target !== undefined) keepAnswer(service, target, answer);
     }
+    for (const { manifest } of results) if (manifest !== undefined) recordDelivered(service, manifest, targets, answers);
   });
+}
+
+/** The renewal is done: every endpoint has been seen serving the generation. On record once for each. */
+function recordDelivered(service: CertificateService, manifest: Manifest, targets: readonly Target[], answers: readonly Verified[]): void {
+  const { ledger, clock, log } = service;
+  const { name: certificate, generation } = manifest;
+  const own = answers.filter((_, index) => targets[index]?.certificate === certificate);
+  const key = `delivered ${certificate}`;
+  if (own.length === 0 || !own.every(({ served }) => served) || ledger.value(key) === String(generation)) return;
+  const endpoints = [...new Set(own.map(({ target }) => target.endpoint.url))];
+  const slowest = Math.round(Math.max(...own.map(({ afterMs }) => afterMs)));
+  const detail = `generation ${generation} has been seen served by ${endpoints.join(', ')}, at the latest after ${slowest} ms`;
+  ledger.keepValue(key, String(generation));
+  ledger.record({ at: clock.now(), certificate, kind: 'delivery', reason: 'served', detail, generation });
+  log.info({ certificate, generation }, detail);
 }
 
 /** A generation that is asked for the first time is pending; what is known of it otherwise stays until the answer. */

@@ -68,6 +68,23 @@ test('an endpoint that does not take a renewal is told once, stays refused in st
   );
 });
 
+test('a generation that every endpoint was seen serving is on record as delivered, once', async (t) => {
+  const { opened, serveCurrent, renewAndAsk } = await delivered(t);
+  const served = (): string[] =>
+    opened.service.ledger
+      .events()
+      .filter(({ reason }) => reason === 'served')
+      .map(({ detail }) => detail);
+  await renewAndAsk();
+  assert.deepEqual(served(), []);
+  await serveCurrent();
+  for (let round = 0; round < 2; round += 1) {
+    await verifyDeliveries(opened.service, (await runPass(opened.service, { readAll: true })).results);
+  }
+  assert.equal(served().length, 1);
+  assert.match(served()[0] ?? '', /^generation 2 has been seen served by https:/);
+});
+
 test('an endpoint that is not configured any more is forgotten by the next pass', async (t) => {
   const { opened, serveCurrent } = await delivered(t);
   await serveCurrent();
