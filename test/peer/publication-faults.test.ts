@@ -110,6 +110,15 @@ describe('a full disk', () => {
 });
 
 describe('a read-only file system', () => {
+  test('is named as what hinders, also where whole directories are missing on it', async (t) => {
+    const mounted = readOnlyMount(t, scratchDirectory(t));
+    for (const root of ['certificates', 'state/data/certificates']) {
+      const error = await failureOf(lockNow(join(mounted, root)));
+      assert.equal(error.code, 'PUBLICATION_UNWRITABLE');
+      assert.match(describeError(error), /cannot be locked: [^:]+: the file system is read-only \(EROFS\); mount it writable/);
+    }
+  });
+
   test('is named, and what is published is read all the same', async (t) => {
     const root = join(scratchDirectory(t), 'certificates');
     const bundle = await makeBundle();
