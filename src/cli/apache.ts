@@ -55,7 +55,7 @@ async function runApache(args: Arguments, context: Context): Promise<number> {
   const systemDirectory = process.geteuid?.() === 0 ? ['/run/podserve/apache'] : [];
   const apache = findApache();
   const directories = given === undefined ? [...systemDirectory, ownDirectory] : [resolve(context.cwd, given)];
-  await using runtime = await claimRuntimeDirectory(directories, [PID_FILE]);
+  await using runtime = await claimRuntimeDirectory(directories, [PID_FILE], '--run DIR');
   const statusAt = { ...listenOf(config.apache.status, 'apache.status'), setting: 'apache.status' };
   for (const setting of ['http', 'https'] as const) {
     await assertPortFree({ ...listenOf(config.apache[setting], `apache.${setting}`), setting: `apache.${setting}` });

@@ -7,7 +7,7 @@ import type { StatePaths } from '../config/state.ts';
 import { PodserveError, messageOf, systemCode } from '../platform/errors.ts';
 import { makeDirectories } from '../platform/files.ts';
 import { version } from '../platform/version.ts';
-import { signalProcess, startMarkOf } from './supervisor/process.ts';
+import { isAlive, signalProcess, startMarkOf } from './supervisor/process.ts';
 
 /** The resident process of a state directory. */
 export interface Instance {
@@ -176,12 +176,6 @@ function unwritable(paths: StatePaths, cause: unknown): PodserveError {
     remedy: nowhere ? 'free some space there' : 'make it writable for this user, or choose another with --state DIR',
     cause,
   });
-}
-
-/** Alive and not a zombie that waits for its parent. */
-function isAlive(pid: number, startMark: string): boolean {
-  if (startMarkOf(pid) !== startMark) return false;
-  return !/^State:\s+[ZX]/m.test(text(`/proc/${pid}/status`));
 }
 
 function read(file: string): Written | undefined {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 
 import { PodserveError, messageOf } from '../platform/errors.ts';
-import { commandLineOf, signalProcess, startMarkOf } from './supervisor/process.ts';
+import { commandLineOf, isAlive, signalProcess, startMarkOf } from './supervisor/process.ts';
 import { makeDirectories } from '../platform/files.ts';
 
 export interface RuntimeDirectory extends AsyncDisposable {
@@ -19,9 +19,14 @@ const OWNER = 'owner';
  * whose pid file lies there and whose command line names the directory; any other process is none of ours.
  * @param candidates in order of preference; the first that can be made is taken
  * @param pidFiles names of the daemons' pid files in it
+ * @param option of the command, by which the user can give another directory
  * @throws PodserveError ALREADY_RUNNING when a living process has claimed it, DAEMON_FAILED when none can be made
  */
-export async function claimRuntimeDirectory(candidates: readonly string[], pidFiles: readonly string[]): Promise<RuntimeDirectory> {
+export async function claimRuntimeDirectory(
+  candidates: readonly string[],
+  pidFiles: readonly string[],
+  option?: string,
+): Promise<RuntimeDirectory> {
   let failure: unknown;
   for (const path of candidates) {
     try {
@@ -32,7 +37,7 @@ export async function claimRuntimeDirectory(candidates: readonly string[], pidFi
       failure = error;
       continue;
     }
-    refuseSecond(path);
+    refuseSecond(path, option);
     for (const pidFile of pidFiles) await endLeftover(path, pidFile);
     empty(path);
     writeFileSync(join(path, OWNER), `${process.pid} ${startMarkOf(process.pid) ?? ''}`, { mode: 0o600 });
@@ -46,7 +51,7 @@ export async function claimRuntimeDirectory(candidates: readonly string[], pidFi
   throw new PodserveError('DAEMON_FAILED', 'there is no place for the runtime directory', {
     where: candidates.join(', '),
     why: messageOf(failure),
-    remedy: 'give a directory that you may write with --run DIR',
+    remedy: option === undefined ? 'let this user make one of them' : `give a directory that you may write with ${option}`,
     cause: failure,
   });
 }
@@ -62,15 +67,15 @@ async function endLeftover(directory: string, pidFile: string): Promise<void> {
   }
 }
 
-function refuseSecond(path: string): void {
+function refuseSecond(path: string, option: string | undefined): void {
   const [pid, mark] = readOptional(join(path, OWNER)).split(' ');
   const other = Number(pid);
   if (!Number.isInteger(other) || other <= 0 || other === process.pid) return;
-  if (mark === undefined || startMarkOf(other) !== mark) return;
+  if (mark === undefined || !isAlive(other, mark)) return;
   throw new PodserveError('ALREADY_RUNNING', 'this service runs already', {
     where: path,
     why: `process ${other} (${commandLineOf(other)?.slice(-2).join(' ') ?? '?'}) uses this runtime directory`,
-    remedy: 'stop that one, or give this one a directory of its own with --run DIR',
+    remedy: option === undefined ? 'stop that one' : `stop that one, or give this one a directory of its own with ${option}`,
   });
 }
 

@@ -40,10 +40,21 @@ export function commandLineOf(pid: number): string[] | undefined {
 
 /** A mark that tells this process from any other that had or will have its id: the time it began, in clock ticks. */
 export function startMarkOf(pid: number): string | undefined {
+  return statOf(pid)?.startMark;
+}
+
+/** Whether the process that began at this mark still runs. One that is dead and waits for its parent (a zombie) does not. */
+export function isAlive(pid: number, startMark: string): boolean {
+  const stat = statOf(pid);
+  return stat?.startMark === startMark && !/^[ZXx]$/.test(stat.state);
+}
+
+function statOf(pid: number): { state: string; startMark: string | undefined } | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // Field 22 of proc(5); the second field may hold spaces and brackets.
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+    // Fields 3 and 22 of proc(5); the second field may hold spaces and brackets.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return { state: fields[0] ?? '', startMark: fields[19] };
   } catch {
     return undefined;
   }
