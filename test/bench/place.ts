@@ -23,7 +23,8 @@ export function makePlace(): Place {
   return {
     directory,
     env: { NODE_COMPILE_CACHE: join(directory, 'cache'), NODE_OPTIONS: '' },
-    podserve: (...args) => [process.execPath, bundle, ...args],
+    // With the flag that bin/podserve gives, as the images will.
+    podserve: (...args) => [process.execPath, '--max-semi-space-size=1', bundle, ...args],
     configuration(count) {
       const file = join(directory, `${count}.yaml`);
       const names = Array.from({ length: count }, (_, index) => (index === 0 ? 'default' : `name-${index}`));
