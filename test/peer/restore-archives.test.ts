@@ -9,9 +9,6 @@ import { randomStream, scaled } from '../support/scale.ts';
 import { scratchDirectory } from '../support/scratch.ts';
 import { treeOf } from '../support/tree.ts';
 
-/** Checksum and length, RFC 1952 §2.3.1. */
-const GZIP_TRAILER = 8;
-
 /** Whether an archive restores to what `home` has; what it restored is removed again. */
 async function isWhole(file: string, home: Home, elsewhere: Home): Promise<boolean> {
   try {
@@ -31,16 +28,18 @@ test('an archive cut off anywhere, or with any byte changed, is refused and chan
   const damaged = join(elsewhere.path, '..', 'damaged.tar.gz');
   // The first ten bytes are gzip's own, among them a time and a system that nothing depends on.
   const places = Array.from({ length: scaled(200) }, () => 10 + Math.floor(random() * (whole.length - 10)));
+  let harmless = 0;
   for (const place of places) {
     writeFileSync(damaged, whole.subarray(0, place));
     await refuses(damaged, elsewhere, /this backup cannot be restored: .*damaged\.tar\.gz: .*; nothing was changed/);
     const flipped = Buffer.from(whole);
     flipped[place] = (flipped[place] ?? 0) ^ (1 << Math.floor(random() * 8));
     writeFileSync(damaged, flipped);
-    // The last byte of compressed data has bits that mean nothing; nothing else may pass.
-    if (place === whole.length - GZIP_TRAILER - 1 && (await isWhole(damaged, home, elsewhere))) continue;
-    await refuses(damaged, elsewhere, /damaged\.tar\.gz: /);
+    // A match may be found at another distance, and the last bits mean nothing: what unpacks to the same is not damaged.
+    if (await isWhole(damaged, home, elsewhere)) harmless += 1;
+    else await refuses(damaged, elsewhere, /damaged\.tar\.gz: /);
   }
+  assert.ok(harmless <= places.length / 10, `${harmless} of ${places.length} changes went unnoticed`);
   for (const content of ['', 'garbage', 'certificates']) {
     writeFileSync(damaged, content);
     await refuses(damaged, elsewhere, /this backup cannot be restored/);
