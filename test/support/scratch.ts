@@ -8,7 +8,10 @@ import { keepFiles } from './artifacts.ts';
 
 const directories = new Set<string>();
 
-/** An empty directory that is gone when the test file ends: what a test started may write to it until then. */
+/**
+ * An empty directory that is gone when the test file ends: what a test started may write to it until then.
+ * @param _test whose directory it is; asked for so that none is made while a file is loaded
+ */
 export function scratchDirectory(_test: Pick<TestContext, 'after'>): string {
   if (directories.size === 0) process.once('exit', removeAll);
   const directory = mkdtempSync(join(tmpdir(), 'podserve-test-'));
