@@ -23,8 +23,7 @@ export function makePlace(): Place {
   return {
     directory,
     env: { NODE_COMPILE_CACHE: join(directory, 'cache'), NODE_OPTIONS: '' },
-    // With the flag that bin/podserve gives, as the images will.
-    podserve: (...args) => [process.execPath, '--max-semi-space-size=1', bundle, ...args],
+    podserve: (...args) => [process.execPath, ...memoryFlags(args), bundle, ...args],
     configuration(count) {
       const file = join(directory, `${count}.yaml`);
       const names = Array.from({ length: count }, (_, index) => (index === 0 ? 'default' : `name-${index}`));
@@ -42,4 +41,10 @@ export function emptyDirectory(place: Place, name: string): string {
   rmSync(directory, { recursive: true, force: true });
   mkdirSync(directory);
   return directory;
+}
+
+/** Those that bin/podserve gives, and the images will. */
+function memoryFlags(args: readonly string[]): string[] {
+  const stays = args.includes('cron') || args.includes('apache');
+  return ['--max-semi-space-size=1', ...(stays ? ['--optimize-for-size'] : [])];
 }
