@@ -62,13 +62,26 @@ function readArguments(name: string, command: Command, argv: readonly string[]):
       allowPositionals: command.positionals,
     });
   } catch (cause) {
-    const why = cause instanceof Error ? (cause.message.split('. ')[0] ?? '') : '';
     throw new PodserveError('USAGE', `podserve ${name} was not understood`, {
-      why,
+      why: misread(cause instanceof Error ? cause.message : ''),
       remedy: `podserve ${name} --help shows its options`,
       cause,
     });
   }
+}
+
+/** The message of `parseArgs` as one clause: it comes in sentences, over several lines. */
+function misread(message: string): string {
+  const [, option = ''] = /^Option '(?:-\w, )?(--?[\w-]+)/.exec(message) ?? [];
+  if (message.includes('argument is ambiguous')) {
+    return `what follows ${option} begins with a dash, so it is an option and no value (${option.replace(/^-\w$/, '--OPTION')}=VALUE takes any)`;
+  }
+  if (message.includes('argument missing')) return `${option} needs a value`;
+  if (message.includes('does not take an argument')) return `${option} takes no value`;
+  const [, unknown] = /^Unknown option '(.*?)'/s.exec(message) ?? [];
+  if (unknown !== undefined) return `there is no option ${unknown}`;
+  const [, word] = /^Unexpected argument '(.*)'\. /s.exec(message) ?? [];
+  return word === undefined ? message.replace(/\.\s.*/s, '') : `it takes no words, and ${JSON.stringify(word)} is one`;
 }
 
 function overview(): string {
