@@ -1,9 +1,10 @@
-import { existsSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { PodserveError, messageOf, systemCode } from '../platform/errors.ts';
+import { PodserveError, systemCode } from '../platform/errors.ts';
 import { LOG_NAME } from '../platform/log-file.ts';
+import { unreadableState } from '../platform/unreadable.ts';
 import { flag, text, type Arguments, type Command, type Context } from './command.ts';
 import { pathsOf } from './settings.ts';
 
@@ -29,13 +30,14 @@ async function run(args: Arguments, context: Context): Promise<number> {
   const count = readCount(text(args, 'lines') ?? DEFAULT_LINES);
   const file = join(pathsOf(args, context).state, 'logs', LOG_NAME);
   const show = await printer(args, context);
-  if (!existsSync(file) && !flag(args, 'follow')) {
+  const found = await read(file);
+  if (found === undefined && !flag(args, 'follow')) {
     throw new PodserveError('NOT_RUNNING', 'there is no log here', {
       where: file,
       remedy: 'podserve up writes it; --state DIR says where it is when it is elsewhere',
     });
   }
-  const current = await read(file);
+  const current = found ?? Buffer.alloc(0);
   const lines = linesOf(current);
   const older = lines.length < count ? linesOf(await read(`${file}.1`)) : [];
   for (const line of count === 0 ? [] : [...older, ...lines].slice(-count)) show(line);
@@ -53,7 +55,7 @@ async function follow(file: string, shown: Buffer, show: (line: string) => void,
     if (now === undefined) continue;
     if (inode !== undefined && now !== inode) {
       // What was added to the former file between two looks is in its predecessor now.
-      for (const line of linesOf((await read(`${file}.1`)).subarray(position))) show(line);
+      for (const line of linesOf((await read(`${file}.1`))?.subarray(position))) show(line);
       position = 0;
     }
     inode = now;
@@ -71,17 +73,13 @@ async function printer(args: Arguments, context: Context): Promise<(line: string
   return (line) => context.out(format(line));
 }
 
-async function read(file: string): Promise<Buffer> {
+/** @returns undefined where there is none */
+async function read(file: string): Promise<Buffer | undefined> {
   try {
     return await readFile(file);
-  } catch (cause) {
-    if (systemCode(cause) === 'ENOENT') return Buffer.alloc(0);
-    throw new PodserveError('STATE_UNREADABLE', 'the log cannot be read', {
-      where: file,
-      why: messageOf(cause),
-      remedy: 'run as the user that started podserve up',
-      cause,
-    });
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return undefined;
+    throw unreadableState('the log cannot be read', file, error);
   }
 }
 
@@ -97,7 +95,7 @@ function inodeOf(file: string): bigint | undefined {
   return statSync(file, { bigint: true, throwIfNoEntry: false })?.ino;
 }
 
-function linesOf(bytes: Buffer): string[] {
+function linesOf(bytes: Buffer = Buffer.alloc(0)): string[] {
   return bytes
     .toString()
     .split('\n')

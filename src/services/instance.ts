@@ -6,6 +6,7 @@ import { DatabaseSync } from 'node:sqlite';
 import type { StatePaths } from '../config/state.ts';
 import { PodserveError, messageOf, systemCode } from '../platform/errors.ts';
 import { makeDirectories } from '../platform/files.ts';
+import { unreadableState } from '../platform/unreadable.ts';
 import { version } from '../platform/version.ts';
 import { isAlive, signalProcess, startMarkOf } from './supervisor/process.ts';
 
@@ -91,7 +92,10 @@ export function claimInstance(paths: StatePaths, command: string, now: number): 
   };
 }
 
-/** The resident process of the state directory, proven to be alive by its start time. Changes nothing. */
+/**
+ * The resident process of the state directory, proven to be alive by its start time. Changes nothing.
+ * @throws PodserveError STATE_UNREADABLE: whether one runs is not known then
+ */
 export function findInstance(paths: StatePaths): Found {
   const written = read(recordFile(paths));
   if (written === undefined) return { state: 'none' };
@@ -179,8 +183,9 @@ function unwritable(paths: StatePaths, cause: unknown): PodserveError {
 }
 
 function read(file: string): Written | undefined {
+  const record = readRecord(file);
   try {
-    const value = JSON.parse(readFileSync(file, 'utf8')) as Partial<Written>;
+    const value = JSON.parse(record) as Partial<Written>;
     if (typeof value.pid !== 'number' || typeof value.command !== 'string' || typeof value.startedAt !== 'number') return undefined;
     return {
       pid: value.pid,
@@ -197,6 +202,15 @@ function read(file: string): Written | undefined {
   } catch {
     // None, or one that a power cut has damaged: then its process is gone as well.
     return undefined;
+  }
+}
+
+function readRecord(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return '';
+    throw unreadableState('it cannot be seen whether podserve runs', file, error);
   }
 }
 

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { connect, type TLSSocket } from 'node:tls';
 
-import { run } from '../support/command.ts';
+import { PODSERVE, run } from '../support/command.ts';
 import { home, type Home } from '../support/up.ts';
 
 interface Answer {
@@ -246,6 +246,28 @@ test('status tells nothing, running, stopped and trouble apart, by words, JSON a
   const trouble = await place.podserve('status');
   assert.equal(trouble.code, 1);
   assert.match(trouble.stdout, /renew --dry-run/);
+});
+
+test('another user is told whose it is, and not that nothing runs or that there is nothing', async (t) => {
+  const place = await home(t);
+  await place.up();
+  chmodSync(place.directory, 0o755);
+  const nobody = ['--reuid=65534', '--regid=65534', '--clear-groups', PODSERVE];
+  const file = join(place.directory, '..', 'never.tar.gz');
+  for (const [args, line] of [
+    [
+      ['down'],
+      /cannot be seen whether podserve runs: .*resident\.json: user 65534 may not .*authority belongs to user 0; run it as user 0\n$/,
+    ],
+    [['status'], /cannot be seen whether podserve runs: .*resident\.json: .* belongs to user 0; run it as user 0\n$/],
+    [['logs'], /the log cannot be read: .*podserve\.log: .*logs belongs to user 0; run it as user 0\n$/],
+    [['backup', file], /cannot be read: .*authority: user 65534 may not .*it belongs to user 0; run it as user 0\n$/],
+  ] as const) {
+    const { code, stdout, stderr } = await run('setpriv', [...nobody, ...args], { cwd: place.directory, env: { NODE_COMPILE_CACHE: '' } });
+    assert.match(stderr, line);
+    assert.equal(stderr.trim().split('\n').length, 1, stderr);
+    assert.equal(code, 1, stdout);
+  }
 });
 
 test('the log is kept as JSON, shown for people, and followed', async (t) => {

@@ -9,6 +9,7 @@ import type { StatePaths } from '../../config/state.ts';
 import { SECOND } from '../../platform/clock.ts';
 import { PodserveError, describeError, messageOf, systemCode } from '../../platform/errors.ts';
 import { syncDirectory } from '../../platform/files.ts';
+import { refusalOf } from '../../platform/unreadable.ts';
 import { version } from '../../platform/version.ts';
 import { lockPublication } from '../../publication/lock.ts';
 import { listNames } from '../../publication/layout.ts';
@@ -85,13 +86,12 @@ export async function backup(options: BackupOptions): Promise<BackupReport> {
   }
 }
 
-/** @throws PodserveError USAGE before anything is touched */
+/** @throws PodserveError USAGE, BACKUP_FAILED before anything is touched */
 function checkTarget({ file, paths, force }: BackupOptions): void {
   const refused = (why: string, remedy: string): PodserveError => {
     return new PodserveError('USAGE', 'the backup cannot be written there', { where: file, why, remedy });
   };
-  const kept = PARTS.some((part) => isThere(join(paths.state, part)) && readdirSync(join(paths.state, part)).length > 0);
-  if (!kept) {
+  if (!PARTS.some((part) => holdsAny(join(paths.state, part)))) {
     throw new PodserveError('USAGE', 'there is nothing to back up', {
       where: paths.state,
       why: 'it holds neither authority nor certificates',
@@ -112,6 +112,18 @@ function checkTarget({ file, paths, force }: BackupOptions): void {
   if (there?.isDirectory()) throw refused('it is a directory', 'name the file');
   if (there !== undefined && !there.isFile()) throw refused('it is no ordinary file', 'name another');
   if (there !== undefined && !force) throw refused('it exists', 'give another name, or --force to replace it');
+}
+
+function holdsAny(directory: string): boolean {
+  try {
+    return isThere(directory) !== undefined && readdirSync(directory).length > 0;
+  } catch (cause) {
+    throw new PodserveError('BACKUP_FAILED', 'what is to be kept cannot be read', {
+      where: directory,
+      ...refusalOf(directory, cause),
+      cause,
+    });
+  }
 }
 
 function isThere(path: string): Stats | undefined {
