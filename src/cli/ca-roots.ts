@@ -79,6 +79,8 @@ function parseRoots(pem: string, file: string): X509Certificate[] {
 
 function anchorOf(certificate: X509Certificate, index: number): KnownRoot {
   const fingerprint = certificate.fingerprint256.replaceAll(':', '').toLowerCase();
-  const number = new RegExp(`CN=${OUR_ROOTS} (\\d+)`).exec(certificate.subject)?.[1] ?? index + 1;
-  return { nickname: `${OUR_ROOTS} ${number} ${fingerprint.slice(0, 8)}`, fingerprint, pem: pemOf(certificate), certificate };
+  // The name that certificate viewers, the status page and podserve status show: it tells roots of different stacks apart.
+  const name = new RegExp(`^CN=(${OUR_ROOTS} .+)$`, 'm').exec(certificate.subject)?.[1];
+  const nickname = name ?? `${OUR_ROOTS} ${index + 1} ${fingerprint.slice(0, 8)}`;
+  return { nickname, fingerprint, pem: pemOf(certificate), certificate };
 }

@@ -61,7 +61,7 @@ async function listed(database: string): Promise<string[]> {
 
 function nicknames(state: string): string[] {
   return parseCertificates(readFileSync(join(state, 'certificates', 'ca.pem'), 'utf8')).map(
-    ({ fingerprint256 }, index) => `PodServe local CA ${index + 1} ${fingerprint256.replaceAll(':', '').slice(0, 8).toLowerCase()}`,
+    ({ subject }) => /^CN=(.+)$/m.exec(subject)?.[1] ?? '',
   );
 }
 

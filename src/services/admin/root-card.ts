@@ -5,7 +5,7 @@ import type { RootStatus } from '../certificates/roots-status.ts';
 import { fingerprint } from './certificate-card.ts';
 import type { Html } from './markup.ts';
 
-const BADGES = { signs: 'signs', announced: 'will sign', trusted: 'still trusted' } as const;
+const BADGES = { signs: 'signs', announced: 'will sign', kept: 'kept for its leaves' } as const;
 
 /** The roots of the built-in CA, where to get them and how to trust them. */
 export function rootCard(roots: readonly RootStatus[], trustCommand: string, now: number): Html {

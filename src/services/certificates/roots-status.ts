@@ -15,8 +15,8 @@ export interface RootStatus {
   readonly sha256: string;
   readonly notBefore: string;
   readonly notAfter: string;
-  /** `announced`: it will sign from `signsFrom` on; `trusted`: leaves of it may still live. */
-  readonly state: 'signs' | 'announced' | 'trusted';
+  /** `announced`: it will sign from `signsFrom` on; `kept`: it signs no more, but leaves of it may live. */
+  readonly state: 'signs' | 'announced' | 'kept';
   readonly signsFrom: string | null;
 }
 
@@ -48,7 +48,7 @@ export async function rootsStatus(config: Config, publication: string, now: numb
 
   function use({ fingerprint256 }: X509Certificate): Pick<RootStatus, 'state' | 'signsFrom'> {
     if (fingerprint256 === signing?.fingerprint256) return { state: 'signs', signsFrom: null };
-    if (announced === undefined || fingerprint256 !== announced.fingerprint256) return { state: 'trusted', signsFrom: null };
+    if (announced === undefined || fingerprint256 !== announced.fingerprint256) return { state: 'kept', signsFrom: null };
     return { state: 'announced', signsFrom: new Date(announced.signsFrom).toISOString() };
   }
 }

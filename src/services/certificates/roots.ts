@@ -78,14 +78,16 @@ function publishedRoots(root: string): X509Certificate[] {
   }
 }
 
+const TRUST_IT = 'podserve ca trust installs it where the one before was trusted';
+
 function recordRoots(service: CertificateService, state: RootsState, now: number): void {
   const { ledger } = service;
   const newest = state.announced ?? state.signing;
   if (newest === undefined || ledger.value('newest-root') === newest.fingerprint256) return;
   const detail =
     state.announced === undefined
-      ? `root ${newest.number} of the built-in CA signs from now on`
-      : `root ${newest.number} of the built-in CA is in ca.pem and signs from ${new Date(newest.signsFrom).toISOString()} on`;
+      ? `root ${newest.number} of the built-in CA signs from now on: ${TRUST_IT}`
+      : `root ${newest.number} of the built-in CA is in ca.pem and signs from ${new Date(newest.signsFrom).toISOString()} on, for names that no older root may sign at once: ${TRUST_IT}`;
   ledger.together(() => {
     ledger.keepValue('newest-root', newest.fingerprint256);
     ledger.record({
@@ -97,5 +99,5 @@ function recordRoots(service: CertificateService, state: RootsState, now: number
       generation: null,
     });
   });
-  service.log.info({ root: newest.number }, detail);
+  service.log.warn({ root: newest.number }, detail);
 }
