@@ -16,8 +16,7 @@ export async function check(args: Arguments, context: Context): Promise<number> 
   const now = context.clock.now();
   const findings = await eachLimited(selected(args, config), AT_ONCE, (spec) => checkCertificate(root, spec, now));
   const attention = findings.filter((finding) => finding.attention);
-  const published = findings.some((finding) => finding.state !== 'missing');
-  const roots = published && config.certificates.some(({ issuers }) => issuers.includes('local-ca')) ? checkRoots(root) : undefined;
+  const roots = findings.some(({ manifest }) => manifest?.issuer === 'local-ca') ? checkRoots(root) : undefined;
   if (flag(args, 'json')) {
     context.out(JSON.stringify({ publication: root, roots: roots ?? null, certificates: findings.map(toJson) }, null, 2));
   } else {
