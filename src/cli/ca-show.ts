@@ -4,7 +4,7 @@ import { describeError } from '../platform/errors.ts';
 import { networkText, readNameConstraints } from '../x509/name-constraints.ts';
 import type { KnownRoot, KnownRoots } from './ca-roots.ts';
 import type { Context } from './command.ts';
-import { inDays, minute } from './dates.ts';
+import { inDays, minute } from '../platform/dates.ts';
 
 const SHOWN_NAMES = 10;
 

@@ -93,10 +93,10 @@ function exportRoots({ anchors }: KnownRoots, out: string | undefined, context: 
   try {
     writeFileSync(file, pem);
   } catch (cause) {
-    throw new PodserveError('USAGE', 'the roots could not be written', {
+    throw new PodserveError('FILE_UNWRITABLE', 'the roots could not be written', {
       where: file,
       why: messageOf(cause),
-      remedy: 'give another file',
+      remedy: 'give a file in a directory that exists and is writable',
       cause,
     });
   }

@@ -2,7 +2,7 @@ import { loadConfig } from '../config/load.ts';
 import { eachLimited } from '../platform/concurrency.ts';
 import { checkCertificate, checkRoots, type Finding } from '../services/certificates/check.ts';
 import { flag, type Arguments, type Context } from './command.ts';
-import { inDays, minute } from './dates.ts';
+import { inDays, minute } from '../platform/dates.ts';
 import { pathsOf, selected, sourceOf } from './settings.ts';
 
 const AT_ONCE = 16;

@@ -3,7 +3,7 @@ import { silentLog } from '../platform/log.ts';
 import type { HookNotice } from '../services/event-hook.ts';
 import type { Result } from '../services/certificates/result.ts';
 import { flag, type Arguments, type Context } from './command.ts';
-import { inDays, minute } from './dates.ts';
+import { inDays, minute } from '../platform/dates.ts';
 import { hookOf, pathsOf, selected, sourceOf } from './settings.ts';
 
 const LONGEST_LIST = 50;

@@ -5,7 +5,7 @@ import { SECOND } from '../platform/clock.ts';
 import { PodserveError } from '../platform/errors.ts';
 import type { Generation } from '../publication/read.ts';
 import { flag, text, type Arguments, type Command, type Context } from './command.ts';
-import { inDays, minute } from './dates.ts';
+import { inDays, minute } from '../platform/dates.ts';
 import { pathsOf } from './settings.ts';
 
 const DEFAULT_TIMEOUT = 300;

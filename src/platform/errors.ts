@@ -29,6 +29,7 @@ export const ERROR_CODES = {
   RESTORE_FAILED: 'a backup could not be restored',
   STATE_UNREADABLE: 'the state directory cannot be read',
   STATE_UNWRITABLE: 'the state directory cannot be written',
+  FILE_UNWRITABLE: 'a file that was asked for cannot be written',
   NOT_RUNNING: 'nothing is running here',
   ALREADY_RUNNING: 'it is running already',
 } as const;

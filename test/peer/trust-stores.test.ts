@@ -330,6 +330,9 @@ describe('podserve ca show and export', () => {
     assert.equal((await ca('export')).stdout, pem);
     const out = join(directory, 'root.pem');
     assert.equal((await ca('export', '--out', out)).code, 0);
+    const nowhere = await ca('export', '--out', '/nonexistent/root.pem');
+    assert.equal(nowhere.code, 1);
+    assert.match(nowhere.stderr, /^podserve: the roots could not be written: \/nonexistent\/root\.pem: .*; give a file .*\n$/);
     assert.equal(readFileSync(out, 'utf8'), pem);
   });
 

@@ -37,8 +37,9 @@ export async function publishCurrentRoots(service: CertificateService, lock: Pub
     const ca = await service.issuers.localCa();
     const state = await ca.prepare(now, identifiersToSign(service));
     const orphans = await orphanedRoots(lock.root, state, now);
+    const others = publishedRoots(lock.root).length > 0;
     await publishRoots(lock.root, state.pem + orphans);
-    recordRoots(service, state, now);
+    recordRoots(service, state, now, others);
     return { trouble: undefined };
   } catch (trouble) {
     return { trouble };
@@ -78,16 +79,16 @@ function publishedRoots(root: string): X509Certificate[] {
   }
 }
 
-const TRUST_IT = 'podserve ca trust installs it where the one before was trusted';
-
-function recordRoots(service: CertificateService, state: RootsState, now: number): void {
+/** @param others whether clients may trust an earlier root, and have to be given this one too */
+function recordRoots(service: CertificateService, state: RootsState, now: number, others: boolean): void {
   const { ledger } = service;
   const newest = state.announced ?? state.signing;
   if (newest === undefined || ledger.value('newest-root') === newest.fingerprint256) return;
-  const detail =
+  const what =
     state.announced === undefined
-      ? `root ${newest.number} of the built-in CA signs from now on: ${TRUST_IT}`
-      : `root ${newest.number} of the built-in CA is in ca.pem and signs from ${new Date(newest.signsFrom).toISOString()} on, for names that no older root may sign at once: ${TRUST_IT}`;
+      ? `root ${newest.number} of the built-in CA signs from now on`
+      : `root ${newest.number} of the built-in CA is in ca.pem and signs from ${new Date(newest.signsFrom).toISOString()} on, for names that no older root may sign at once`;
+  const detail = others ? `${what}: podserve ca trust installs it where the one before was trusted` : what;
   ledger.together(() => {
     ledger.keepValue('newest-root', newest.fingerprint256);
     ledger.record({
@@ -99,5 +100,6 @@ function recordRoots(service: CertificateService, state: RootsState, now: number
       generation: null,
     });
   });
-  service.log.warn({ root: newest.number }, detail);
+  if (others) service.log.warn({ root: newest.number }, detail);
+  else service.log.info({ root: newest.number }, detail);
 }

@@ -1,1 +1,0 @@
-export { inDays, minute } from '../platform/dates.ts';
