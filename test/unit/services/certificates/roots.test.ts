@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { DAY } from '../../../../src/platform/clock.ts';
 import { currentLink } from '../../../../src/publication/layout.ts';
 import { runPass } from '../../../../src/services/certificates/pass.ts';
-import { NOW, testClock, testService, testSpec } from '../../../support/certificate-service.ts';
+import { NOW, testClock, testService, testSpec, type TestService } from '../../../support/certificate-service.ts';
 import { scratchDirectory } from '../../../support/scratch.ts';
 
 function rootsIn(state: string): number {
@@ -27,21 +27,23 @@ test('a deleted or damaged ca.pem is back after the next pass, though no certifi
   assert.equal(currentLink(join(state, 'certificates'), 'default'), '..gen-000001');
 });
 
+function rootEvents({ service }: TestService): string[] {
+  return service.ledger
+    .events()
+    .filter(({ kind }) => kind === 'root')
+    .map(({ detail }) => detail);
+}
+
 test('the first root is announced as such; a further one says that it has to be trusted too', async (t) => {
   const state = scratchDirectory(t);
-  const rootEvents = (service: { ledger: { events(): { kind: string; detail: string }[] } }): string[] =>
-    service.ledger
-      .events()
-      .filter(({ kind }) => kind === 'root')
-      .map(({ detail }) => detail);
   {
     using first = await testService(state, testClock());
     await runPass(first.service);
-    assert.doesNotMatch(rootEvents(first.service)[0] ?? '', /ca trust/);
+    assert.doesNotMatch(rootEvents(first)[0] ?? '', /ca trust/);
   }
   using second = await testService(state, testClock(), { certificates: [testSpec({ names: ['localhost', 'new.example.org'] })] });
   await runPass(second.service);
-  assert.match(rootEvents(second.service)[0] ?? '', /root 2 .*podserve ca trust installs it/);
+  assert.match(rootEvents(second)[0] ?? '', /root 2 .*podserve ca trust installs it/);
 });
 
 test('a successor of the root is announced in ca.pem 30 days before it signs, also while no certificate is due', async (t) => {
