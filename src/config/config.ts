@@ -1,3 +1,4 @@
+import type { RateLimit } from '../certificate/rate-limits.ts';
 import type { CertificateSpec } from '../certificate/spec.ts';
 
 /** The whole configuration, checked, interpreted and deeply frozen. No secrets: those stay in the files it names. */
@@ -11,6 +12,10 @@ export interface Config {
   readonly certificates: readonly CertificateSpec[];
   /** By name, without prototype. `admin` and `apache` are always there: this program serves them itself. */
   readonly consumers: Readonly<Record<string, ConsumerConfig>>;
+  /** ACME servers by the name that certificates use, without prototype: those of the file, and the well-known ones that are named. */
+  readonly issuers: Readonly<Record<string, AcmeIssuerConfig>>;
+  /** `host:port` of the DNS servers that are asked; empty: the system's. */
+  readonly resolvers: readonly string[];
   readonly certificateService: CertificateServiceConfig;
   readonly apache: ApacheConfig;
   readonly admin: AdminConfig;
@@ -21,6 +26,54 @@ export interface Config {
   readonly log: LogConfig;
   /** One line each: unknown CERT_* variables and the like. */
   readonly warnings: readonly string[];
+}
+
+/** An ACME server and how to prove to it that the names are ours. */
+export interface AcmeIssuerConfig {
+  readonly name: string;
+  /** `https://…` */
+  readonly directory: string;
+  /** Absolute path of PEM roots trusted for this server instead of the system's. */
+  readonly caFile: string | undefined;
+  /** Contact of the account: the issuer's own, else the configuration's. */
+  readonly email: string | undefined;
+  readonly eab: { readonly kid: string; readonly hmacFile: string } | undefined;
+  readonly profile: string | undefined;
+  /** Common name of an issuer that the wanted chain ends in or passes; else the server's default chain is taken. */
+  readonly preferredChain: string | undefined;
+  readonly challenge: ChallengeConfig;
+  /** What the CA allows; ordinary orders keep under it. */
+  readonly limits: readonly RateLimit[];
+  /**
+   * Directory of the server that orders are rehearsed against: what it issues is checked and thrown away, and the
+   * publication stays as it is. Undefined: no rehearsal, certificates are real.
+   */
+  readonly rehearse: string | undefined;
+}
+
+/** Exactly one way of each type is set. Files are absolute paths, listeners `host:port` as `parseListen` writes them. */
+export type ChallengeConfig =
+  /** Undefined webroot: the challenges volume, which Apache serves. */
+  | { readonly type: 'http-01'; readonly via: 'webroot'; readonly webroot: string | undefined }
+  | { readonly type: 'http-01'; readonly via: 'listen'; readonly listen: string }
+  | { readonly type: 'tls-alpn-01'; readonly via: 'listen'; readonly listen: string }
+  | ({ readonly type: 'dns-01'; readonly via: 'update' } & DnsUpdateConfig)
+  | { readonly type: 'dns-01'; readonly via: 'exec'; readonly exec: string; readonly propagation: DnsPropagationConfig };
+
+/** RFC 2136 with TSIG (RFC 8945). */
+export interface DnsUpdateConfig {
+  /** `host:port` of the server that takes updates. */
+  readonly server: string;
+  /** A key in BIND's form: `key "name" { algorithm hmac-sha256; secret "…"; };` */
+  readonly tsigKeyFile: string;
+  readonly propagation: DnsPropagationConfig;
+}
+
+export interface DnsPropagationConfig {
+  /** `host:port` of servers to ask instead of the zone's own name servers; empty: those. */
+  readonly servers: readonly string[];
+  /** How long all of them may take to have the record, ms. */
+  readonly timeout: number;
 }
 
 export interface LogConfig {

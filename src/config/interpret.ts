@@ -58,6 +58,8 @@ export function interpret(options: {
     email: interpretEmail(scope, raw.email),
     certificates,
     consumers,
+    issuers: {},
+    resolvers: [],
     certificateService: servers.certificateService,
     apache: {
       ...servers.apache,

@@ -8,6 +8,8 @@ export interface StatePaths {
   /** Keys of the built-in CA and the ledger: never shared. */
   readonly authority: string;
   readonly localCa: string;
+  /** Accounts and orders under way, one directory per ACME issuer. */
+  readonly acme: string;
   readonly ledger: string;
   readonly challenges: string;
 }
@@ -20,6 +22,7 @@ export function statePaths(directory: string, cwd: string): StatePaths {
     certificates: resolve(state, 'certificates'),
     authority,
     localCa: resolve(authority, 'local-ca'),
+    acme: resolve(authority, 'acme'),
     ledger: resolve(authority, 'ledger.sqlite'),
     challenges: resolve(state, 'challenges'),
   };

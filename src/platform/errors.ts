@@ -9,6 +9,7 @@ export const ERROR_CODES = {
   IDENTIFIER_INVALID: 'a name or address cannot stand in a certificate',
   BUNDLE_INVALID: 'key, certificate and chain do not belong together or cannot be read',
   ISSUE_FAILED: 'an issuer did not give a certificate',
+  CHALLENGE_FAILED: 'the answer to a challenge could not be put in place',
   AUTHORITY_UNREADABLE: 'the built-in CA cannot be read',
   AUTHORITY_UNWRITABLE: 'the built-in CA cannot be written',
   PUBLICATION_UNREADABLE: 'the publication cannot be read',
