@@ -194,7 +194,7 @@ describe('another owner', () => {
     await publishOne(root, 'default', { bundle });
     const lock = await failureOf(asUser(NOBODY, () => lockNow(root)));
     assert.equal(lock.code, 'PUBLICATION_UNWRITABLE');
-    assert.match(describeError(lock), /\.lock: user 65534 cannot open it; run it as the owner/);
+    assert.match(describeError(lock), /\.lock: user 65534 cannot open it; run it as the owner of it/);
     await using held = await lockNow(root);
     const error = await failureOf(asUser(NOBODY, () => publish(held, requestFor('default', bundle))));
     assert.match(describeError(error), /default: user 65534 may not \(EACCES\); it belongs to user 0, group 0, mode 0755|EACCES/);
