@@ -1,4 +1,6 @@
 import type { Identifier } from '../certificate/identifier.ts';
+import type { Clock } from '../platform/clock.ts';
+import type { Log } from '../platform/log.ts';
 
 export const CHALLENGE_TYPES = ['http-01', 'dns-01', 'tls-alpn-01'] as const;
 export type ChallengeType = (typeof CHALLENGE_TYPES)[number];
@@ -26,4 +28,14 @@ export interface ChallengeSolver extends AsyncDisposable {
    * @throws PodserveError CHALLENGE_FAILED where something was left behind; the caller logs it and goes on
    */
   cleanup(task: ChallengeTask): Promise<void>;
+}
+
+/** What solvers need of the host. */
+export interface SolverSurroundings {
+  /** `<state>/challenges`, which Apache serves. */
+  readonly challengesDirectory: string;
+  /** `host:port` of the DNS servers that are asked; empty: the system's. */
+  readonly resolvers: readonly string[];
+  readonly clock: Clock;
+  readonly log: Log;
 }
