@@ -11,6 +11,7 @@ const SUBJECT_ALTERNATIVE_NAME = objectIdentifier('2.5.29.17');
 const BASIC_CONSTRAINTS = objectIdentifier('2.5.29.19');
 const AUTHORITY_KEY_IDENTIFIER = objectIdentifier('2.5.29.35');
 const EXTENDED_KEY_USAGE = objectIdentifier('2.5.29.37');
+const ACME_IDENTIFIER = objectIdentifier('1.3.6.1.5.5.7.1.31');
 
 /** One Extension (RFC 5280 §4.1) around the DER of its value. */
 export function extension(identifier: Uint8Array, critical: boolean, value: Uint8Array): Buffer {
@@ -44,6 +45,11 @@ export function subjectKeyIdentifier(identifier: Uint8Array): Buffer {
 /** RFC 5280 §4.2.1.1 with keyIdentifier alone. */
 export function authorityKeyIdentifier(identifier: Uint8Array): Buffer {
   return extension(AUTHORITY_KEY_IDENTIFIER, false, sequence(primitive(0, identifier)));
+}
+
+/** id-pe-acmeIdentifier (RFC 8737 §3), critical. @param digest SHA-256 of the key authorization */
+export function acmeIdentifier(digest: Uint8Array): Buffer {
+  return extension(ACME_IDENTIFIER, true, octetString(digest));
 }
 
 function generalName(identifier: Identifier): Buffer {
