@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { text as readText } from 'node:stream/consumers';
 
 import { ERROR_CODES, PodserveError, messageOf, type ErrorCode } from '../platform/errors.ts';
-import type { Config } from './config.ts';
+import type { AcmeIssuerConfig, Config } from './config.ts';
 import type { LoadOptions } from './digest.ts';
 import { deepFreeze, loadConfig } from './load.ts';
 import { readSource } from './source.ts';
@@ -78,6 +78,7 @@ function revive(config: Config): Config {
     ...config,
     email: config.email,
     onEvent: config.onEvent,
+    issuers: reviveIssuers(config.issuers),
     certificates: config.certificates.map((spec) => ({ ...spec, issuers: shared(spec.issuers), consumers: shared(spec.consumers) })),
     consumers: Object.assign(Object.create(null) as Config['consumers'], config.consumers),
     apache: {
@@ -86,6 +87,17 @@ function revive(config: Config): Config {
       sites: config.apache.sites.map((site) => ({ ...site, root: site.root, proxy: site.proxy })),
     },
   });
+}
+
+function reviveIssuers(issuers: Config['issuers']): Config['issuers'] {
+  const entries = Object.entries(issuers).map(([name, issuer]) => [name, reviveIssuer(issuer)]);
+  return Object.assign(Object.create(null) as Config['issuers'], Object.fromEntries(entries));
+}
+
+function reviveIssuer(issuer: AcmeIssuerConfig): AcmeIssuerConfig {
+  const { caFile, email, eab, profile, preferredChain, challenge, rehearse } = issuer;
+  const whole = challenge.type === 'http-01' && challenge.via === 'webroot' ? { ...challenge, webroot: challenge.webroot } : challenge;
+  return { ...issuer, caFile, email, eab, profile, preferredChain, challenge: whole, rehearse };
 }
 
 function isErrorCode(code: string): code is ErrorCode {

@@ -1,19 +1,30 @@
 import { parseIdentifier, type Identifier } from '../certificate/identifier.ts';
-import { CERTIFICATE_NAME, LOCAL_ISSUERS, isLocalIssuer, type CertificateSpec } from '../certificate/spec.ts';
+import { CERTIFICATE_NAME, isLocalIssuer, type CertificateSpec } from '../certificate/spec.ts';
 import { formatDuration, parseDuration } from '../platform/duration.ts';
 import { DEFAULTS, LONGEST_LIFETIME } from './defaults.ts';
+import type { IssuerNames } from './issuer-names.ts';
 import { nearest } from './nearest.ts';
 import { formatPath, short, type Path, type Place } from './problem.ts';
 import { attempt, elements, isFlawed, sourced, type Scope, type Sourced } from './scope.ts';
-import { ONLY_LOCAL_ISSUERS, type Raw } from './shape.ts';
+import type { Raw } from './shape.ts';
 
 type RawCertificate = NonNullable<NonNullable<Raw['certificates']>[number]>;
+
+/** A certificate that names an ACME issuer, and where. */
+export interface IssuerUse {
+  readonly certificate: string;
+  readonly issuer: string;
+  readonly place: Place;
+}
 
 interface Wishes {
   readonly scope: Scope;
   readonly domain: string;
   /** Names that `consumers` may hold. */
   readonly consumers: readonly string[];
+  readonly issuers: IssuerNames;
+  /** Called for each ACME issuer of a certificate. */
+  readonly onUse: (use: IssuerUse) => void;
   /** One array for all certificates that list the same: there may be thousands. */
   shared(list: readonly string[]): readonly string[];
 }
@@ -22,7 +33,7 @@ interface Wishes {
 export function interpretCertificates(
   scope: Scope,
   raw: Raw['certificates'],
-  context: { readonly domain: string; readonly consumers: readonly string[] },
+  context: Pick<Wishes, 'domain' | 'consumers' | 'issuers' | 'onUse'>,
 ): CertificateSpec[] {
   const wishes: Wishes = { scope, ...context, shared: sharing() };
   const specs = new Map<string, CertificateSpec>();
@@ -64,7 +75,7 @@ function interpretCertificate(wishes: Wishes, raw: RawCertificate & { name: stri
     name: raw.name,
     identifiers: readNames(wishes, own, raw, path),
     keyType: own.settings.keyType ?? raw.keyType ?? DEFAULTS.keyType,
-    issuers: wishes.shared(readIssuers(own, raw.issuers, [...path, 'issuers'])),
+    issuers: wishes.shared(readIssuers(wishes, own, raw, [...path, 'issuers'])),
     lifetime,
     renewBefore: readRenewBefore(own, raw.renewBefore, [...path, 'renewBefore'], lifetime),
     consumers: wishes.shared(readConsumers(wishes, raw.consumers, [...path, 'consumers'])),
@@ -103,21 +114,23 @@ function defaultNames(domain: string): Identifier[] {
   return [domain, ...(domain === DEFAULTS.domain ? DEFAULTS.localNames : [])].map(parseIdentifier);
 }
 
-function readIssuers(scope: Scope, raw: RawCertificate['issuers'], path: Path): readonly string[] {
+function readIssuers(wishes: Wishes, scope: Scope, raw: RawCertificate & { name: string }, path: Path): readonly string[] {
   const { issuer } = scope.settings;
-  if (issuer === undefined && raw === undefined) return DEFAULTS.issuers;
+  if (issuer === undefined && raw.issuers === undefined) return DEFAULTS.issuers;
   const given: Sourced<string>[] =
     issuer === undefined
-      ? elements(raw, path).map(({ value, path: at }) => ({ value, place: { path: at } }))
+      ? elements(raw.issuers, path).map(({ value, path: at }) => ({ value, place: { path: at } }))
       : [{ value: issuer, place: { variable: 'CERT_ISSUER' } }];
-  if (given.length === 0 && !isFlawed(scope, path)) scope.report({ path }, 'there is no issuer in it', 'list local-ca or self-signed');
-  for (const { value, place } of given) {
-    if (isLocalIssuer(value)) continue;
-    const meant = nearest(value, LOCAL_ISSUERS);
-    const remedy = meant === undefined ? 'write local-ca or self-signed' : `did you mean ${meant}?`;
-    scope.report(place, `there is no issuer ${JSON.stringify(short(value))}: ${ONLY_LOCAL_ISSUERS}`, remedy);
+  if (given.length === 0 && !isFlawed(scope, path)) {
+    scope.report({ path }, 'there is no issuer in it', 'list local-ca, self-signed, letsencrypt or another ACME server');
   }
-  return unique(given.map(({ value }) => value));
+  const names = new Map<string, Place>();
+  for (const { value, place } of given) {
+    const name = wishes.issuers.find(value, place);
+    if (name !== undefined && !names.has(name)) names.set(name, place);
+  }
+  for (const [name, place] of names) if (!isLocalIssuer(name)) wishes.onUse({ certificate: raw.name, issuer: name, place });
+  return [...names.keys()];
 }
 
 function readConsumers({ scope, consumers }: Wishes, raw: RawCertificate['consumers'], path: Path): readonly string[] {

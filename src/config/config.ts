@@ -51,6 +51,8 @@ export interface AcmeIssuerConfig {
   readonly rehearse: string | undefined;
 }
 
+export const CHALLENGES = ['http-01', 'tls-alpn-01', 'dns-01'] as const satisfies readonly ChallengeConfig['type'][];
+
 /** Exactly one way of each type is set. Files are absolute paths, listeners `host:port` as `parseListen` writes them. */
 export type ChallengeConfig =
   /** Undefined webroot: the challenges volume, which Apache serves. */

@@ -1,4 +1,4 @@
-import { DAY } from '../platform/clock.ts';
+import { DAY, MINUTE } from '../platform/clock.ts';
 
 /** What holds where neither file nor environment say otherwise. docs/configuration.md names the same. */
 export const DEFAULTS = {
@@ -20,6 +20,10 @@ export const DEFAULTS = {
   /** For a user who may not open ports below 1024; 8443 is the status page's. */
   userHttpPort: 8080,
   userHttpsPort: 8444,
+  challenge: 'http-01',
+  dnsPort: 53,
+  /** Secondaries are told of a change at once as a rule; those that poll, or a provider behind a program, take minutes. */
+  propagationTimeout: 5 * MINUTE,
   logLevel: 'info',
   logFormat: 'auto',
 } as const;

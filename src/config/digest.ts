@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { version } from '../platform/version.ts';
 import { hostTraits, type HostTraits } from './host.ts';
 import { readSource } from './source.ts';
-import { relevantVariables, type Environment } from './variables.ts';
+import { VARIABLES, relevantVariables, type Environment } from './variables.ts';
 
 export interface LoadOptions {
   /** What `--config` names; without it the default files are looked for. */
@@ -22,8 +22,13 @@ export interface LoadOptions {
  */
 export async function configDigest(options: LoadOptions): Promise<{ readonly digest: string; readonly file: string | undefined }> {
   const source = await readSource(options);
-  const parts = [version(), source?.file ?? null, relevantVariables(options.env), options.traits ?? hostTraits()];
+  const parts = [version(), source?.file ?? null, relevantVariables(options.env), options.traits ?? hostTraits(), pathsFrom(options)];
   const hash = createHash('sha256').update(`${JSON.stringify(parts)}\n`);
   if (source !== undefined) hash.update(source.bytes);
   return { digest: hash.digest('hex'), file: source?.file };
+}
+
+/** Relative paths in variables begin at the current directory. */
+function pathsFrom({ env, cwd }: LoadOptions): string | null {
+  return [env[VARIABLES.acmeCaFile], env[VARIABLES.eabHmacFile]].some((path) => path?.trim()) ? cwd : null;
 }

@@ -1,5 +1,7 @@
+import { resolve } from 'node:path';
+
 import { KEY_TYPES, type KeyType } from '../certificate/spec.ts';
-import { LOG_FORMATS, LOG_LEVELS, type LogConfig } from './config.ts';
+import { CHALLENGES, LOG_FORMATS, LOG_LEVELS, type ChallengeConfig, type LogConfig } from './config.ts';
 import { nearest } from './nearest.ts';
 import type { Problem } from './problem.ts';
 import { notOneOf } from './shape.ts';
@@ -16,10 +18,13 @@ export interface EnvironmentSettings {
   readonly keyGid?: number;
   readonly logLevel?: LogConfig['level'];
   readonly logFormat?: LogConfig['format'];
+  readonly challenge?: ChallengeConfig['type'];
+  readonly profile?: string;
+  /** Absolute path, as that of the next. */
+  readonly acmeCaFile?: string;
+  readonly eabKid?: string;
+  readonly eabHmacFile?: string;
 }
-
-/** Known, but of no use before there are ACME issuers. */
-const ACME_VARIABLES = ['CERT_CHALLENGE', 'CERT_PROFILE', 'CERT_ACME_CA_FILE', 'CERT_EAB_KID', 'CERT_EAB_HMAC_FILE'];
 
 export interface EnvironmentReading {
   readonly settings: EnvironmentSettings;
@@ -27,8 +32,11 @@ export interface EnvironmentReading {
   readonly warnings: readonly string[];
 }
 
-/** Reads the variables of DESIGN §8. What names, durations and issuers mean is interpreted with the file's. */
-export function readEnvironment(env: Environment): EnvironmentReading {
+/**
+ * Reads the variables of DESIGN §8. What names, durations and issuers mean is interpreted with the file's.
+ * @param cwd where relative paths of variables begin, as those of a command line do
+ */
+export function readEnvironment(env: Environment, cwd: string): EnvironmentReading {
   const values = new Map(relevantVariables(env));
   const problems: Problem[] = [];
   const text = (setting: keyof EnvironmentSettings): string | undefined => values.get(VARIABLES[setting]);
@@ -36,6 +44,10 @@ export function readEnvironment(env: Environment): EnvironmentReading {
     const found = allowed.find((one) => one === value);
     if (value !== undefined && found === undefined) problems.push(notOneOf({ variable: VARIABLES[setting] }, allowed, value));
     return found;
+  };
+  const path = (setting: keyof EnvironmentSettings): string | undefined => {
+    const value = text(setting);
+    return value === undefined ? undefined : resolve(cwd, value);
   };
   const settings = {
     domain: text('domain'),
@@ -49,6 +61,11 @@ export function readEnvironment(env: Environment): EnvironmentReading {
     keyGid: wholeNumber(text('keyGid'), problems),
     logLevel: oneOf('logLevel', LOG_LEVELS, text('logLevel')?.toLowerCase()),
     logFormat: oneOf('logFormat', LOG_FORMATS, text('logFormat')?.toLowerCase()),
+    challenge: oneOf('challenge', CHALLENGES),
+    profile: text('profile'),
+    acmeCaFile: path('acmeCaFile'),
+    eabKid: text('eabKid'),
+    eabHmacFile: path('eabHmacFile'),
   };
   const given = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined)) as EnvironmentSettings;
   return { settings: given, problems, warnings: [...values.keys()].map(warningFor).filter((line) => line !== undefined) };
@@ -64,7 +81,6 @@ function wholeNumber(value: string | undefined, problems: Problem[]): number | u
 function warningFor(variable: string): string | undefined {
   const known: string[] = Object.values(VARIABLES);
   if (known.includes(variable)) return undefined;
-  if (ACME_VARIABLES.includes(variable)) return `${variable} is not used: this version has no ACME issuer`;
-  const meant = nearest(variable, [...known, ...ACME_VARIABLES]);
+  const meant = nearest(variable, known);
   return `${variable} is not known and not used${meant === undefined ? '' : `; did you mean ${meant}?`}`;
 }

@@ -1,11 +1,14 @@
 import { parseIdentifier } from '../certificate/identifier.ts';
 import { parseEndpoint } from '../delivery/endpoint.ts';
 import { findCertificate, interpretHsts, interpretSites, readFilePath } from './apache.ts';
-import { interpretCertificates, isName } from './certificates.ts';
+import { interpretCertificates, isName, type IssuerUse } from './certificates.ts';
+import { readServer } from './challenge.ts';
 import type { Config, ConsumerConfig } from './config.ts';
 import { DEFAULTS } from './defaults.ts';
 import type { EnvironmentSettings } from './environment.ts';
 import type { HostTraits } from './host.ts';
+import { issuerNames } from './issuer-names.ts';
+import { interpretIssuers, isEmail } from './issuers.ts';
 import { formatListen, parseListen, reachableHost } from './listen.ts';
 import { short, type Problem } from './problem.ts';
 import { attempt, elements, isFlawed, sourced, type Scope } from './scope.ts';
@@ -48,18 +51,32 @@ export function interpret(options: {
   const servers = interpretServers(scope, raw, options.traits);
   const consumers = interpretConsumers(scope, raw.consumers, servers);
   const domain = interpretDomain(scope, raw.domain);
-  const certificates = interpretCertificates(scope, raw.certificates, { domain, consumers: Object.keys(consumers) });
+  const email = interpretEmail(scope, raw.email);
+  const names = issuerNames(scope, raw.issuers);
+  const uses: IssuerUse[] = [];
+  const certificates = interpretCertificates(scope, raw.certificates, {
+    domain,
+    consumers: Object.keys(consumers),
+    issuers: names,
+    onUse: (use) => void uses.push(use),
+  });
+  const issuers = interpretIssuers(scope, raw.issuers, {
+    found: names.found,
+    fromEnvironment: scope.settings.issuer === undefined ? undefined : certificates[0]?.issuers[0],
+    email,
+    traits: options.traits,
+  });
   warnOfUnused(scope, raw.consumers, certificates);
   const adminCertificate = raw.admin?.certificate ?? 'default';
   findCertificate(scope, adminCertificate, ['admin', 'certificate'], certificates);
   const config: Config = {
     file: options.file,
     domain,
-    email: interpretEmail(scope, raw.email),
+    email,
     certificates,
     consumers,
-    issuers: {},
-    resolvers: [],
+    issuers,
+    resolvers: elements(raw.resolvers, ['resolvers']).map(({ value, path }) => readServer(scope, value, path)),
     certificateService: servers.certificateService,
     apache: {
       ...servers.apache,
@@ -96,7 +113,7 @@ function interpretDomain(scope: Scope, raw: string | undefined): string {
 function interpretEmail(scope: Scope, raw: string | undefined): string | undefined {
   const given = sourced(scope, 'email', raw, ['email']);
   if (given === undefined) return undefined;
-  if (!/^[^\s@]+@[^\s@]+$/.test(given.value) || given.value.length > 254) {
+  if (!isEmail(given.value)) {
     scope.report(given.place, `${JSON.stringify(short(given.value))} is no e-mail address`, 'write it like admin@example.org');
   }
   return given.value;

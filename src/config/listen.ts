@@ -27,6 +27,18 @@ export function parseListen(text: string): Listen | undefined {
   return hostName(before, port);
 }
 
+/**
+ * Reads a server to connect to: `host`, `host:port`, a bare IPv6 address or one in brackets.
+ * Undefined when it is something else, or every address.
+ */
+export function parseServer(text: string, port: number): Listen | undefined {
+  const trimmed = text.trim();
+  const bare = /^\[(.+)\]$/.exec(trimmed)?.[1] ?? trimmed;
+  if (isIP(bare) === 6) return isEvery(bare) ? undefined : { host: bare, port };
+  const server = parseListen(/:[0-9]+$/.test(trimmed) ? trimmed : `${trimmed}:${port}`);
+  return server === undefined || isEvery(server.host) ? undefined : server;
+}
+
 /** `host:port`, IPv6 in brackets: what `parseListen` reads back. */
 export function formatListen({ host, port }: Listen): string {
   return `${host.includes(':') ? `[${host}]` : host}:${port}`;

@@ -37,7 +37,7 @@ export async function loadExplained(options: LoadOptions): Promise<LoadedConfig>
   const file = await readSource(options);
   const source = file === undefined ? undefined : await parse(file);
   const shape: Shape = source === undefined ? { raw: {}, problems: [] } : await checkShape(source.document.value);
-  const { settings, problems, warnings } = readEnvironment(options.env);
+  const { settings, problems, warnings } = readEnvironment(options.env, options.cwd);
   const traits = options.traits ?? hostTraits();
   const directory = file === undefined ? options.cwd : dirname(file.file);
   const meaning = interpret({ shape, settings, file: file?.file, directory, traits });

@@ -5,6 +5,8 @@ import { short, type Path, type Problem } from './problem.ts';
 /** What the schema let through: every value has its type, but any may be missing because it was wrong. */
 export type Raw = Loose<ConfigInput>;
 
+export type RawIssuer = NonNullable<NonNullable<Raw['issuers']>[string]>;
+
 type Loose<T> = T extends readonly (infer E)[]
   ? (Loose<E> | undefined)[]
   : T extends object
@@ -43,7 +45,7 @@ export async function checkShape(value: unknown): Promise<Shape> {
 
 /** Whether an empty value at `path` is an entry that somebody began, and not a setting left open. */
 function isEntry(path: Path): boolean {
-  return typeof path.at(-1) === 'number' || (path.length === 2 && path[0] === 'consumers');
+  return typeof path.at(-1) === 'number' || (path.length === 2 && (path[0] === 'consumers' || path[0] === 'issuers'));
 }
 
 interface PlacedIssue {
@@ -79,7 +81,7 @@ interface Issue {
 function wrongValue(issue: Issue, path: Path, found: unknown): Problem {
   if (found === undefined) return { place: { path }, why: 'this is missing' };
   if (issue.code === 'invalid_value') return notOneOf({ path }, (issue.values ?? []).map(String), found);
-  const wanted = issue.code === 'invalid_union' ? 'a length of time such as 365d, or whole seconds' : expectation(String(issue.expected));
+  const wanted = issue.code === 'invalid_union' ? (UNIONS[String(path.at(-1))] ?? 'something else') : expectation(String(issue.expected));
   const unquoted = issue.expected === 'string' && (typeof found === 'number' || typeof found === 'boolean');
   const remedy = unquoted ? `put it in quotes: "${found}"` : undefined;
   return { place: { path }, why: `this must be ${wanted}, it is ${describe(found)}`, remedy };
@@ -98,7 +100,8 @@ export function notOneOf(place: Problem['place'], allowed: readonly string[], fo
 function unknownKey(path: Path, known: (path: Path) => string[]): Problem {
   const place = { path, of: 'key' } as const;
   const key = String(path.at(-1));
-  if (path.length === 1 && key === 'issuers') return { place, why: ONLY_LOCAL_ISSUERS, remedy: 'remove the section' };
+  if (/^must[-_]?staple$/i.test(key) && ['certificates', 'issuers'].includes(String(path[0])))
+    return { place, why: NO_STAPLING, remedy: 'remove it' };
   const keys = known(path.slice(0, -1));
   const meant = nearest(key, keys);
   return {
@@ -108,8 +111,8 @@ function unknownKey(path: Path, known: (path: Path) => string[]): Problem {
   };
 }
 
-/** Why an issuer that needs ACME is refused. */
-export const ONLY_LOCAL_ISSUERS = 'this version has only the local issuers local-ca and self-signed; ACME servers follow';
+/** Why nobody can have what used to be a common wish. */
+const NO_STAPLING = 'OCSP ended in 2025-08: nothing can be stapled any more, and a certificate that demands it would stop working';
 
 interface SchemaNode {
   readonly properties?: Readonly<Record<string, SchemaNode>>;
@@ -135,6 +138,12 @@ const EXPECTATIONS: Readonly<Record<string, string>> = {
   record: 'a map of keys and values',
   int: 'a whole number',
   number: 'a whole number',
+};
+
+/** What a key takes that takes more than one kind of value. */
+const UNIONS: Readonly<Record<string, string>> = {
+  hsts: 'a length of time such as 365d, or whole seconds',
+  rehearse: 'true, or the https:// URL of a directory',
 };
 
 function expectation(expected: string): string {

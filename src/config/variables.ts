@@ -11,7 +11,15 @@ export const VARIABLES = {
   keyGid: 'CERT_KEY_GID',
   logLevel: 'LOG_LEVEL',
   logFormat: 'LOG_FORMAT',
+  challenge: 'CERT_CHALLENGE',
+  profile: 'CERT_PROFILE',
+  acmeCaFile: 'CERT_ACME_CA_FILE',
+  eabKid: 'CERT_EAB_KID',
+  eabHmacFile: 'CERT_EAB_HMAC_FILE',
 } as const;
+
+/** Those that set fields of the issuer that `CERT_ISSUER` names. */
+export const ACME_SETTINGS = ['challenge', 'profile', 'acmeCaFile', 'eabKid', 'eabHmacFile'] as const;
 
 /** The variables that the configuration depends on, in a fixed order, empty ones left out. */
 export function relevantVariables(env: Environment): [name: string, value: string][] {

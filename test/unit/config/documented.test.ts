@@ -16,6 +16,8 @@ interface SchemaNode {
   readonly description?: string;
 }
 
+const LENGTHS_OF_TIME = ['lifetime', 'renewBefore', 'propagationTimeout'];
+
 const page = read('docs/configuration.md');
 
 function read(file: string): string {
@@ -32,7 +34,7 @@ function keysOf(node: SchemaNode, path: string): string[] {
 }
 
 test('docs/configuration.md has a row for every key of the schema, and for no other', () => {
-  const rows = [...page.matchAll(/^\| `([a-z][A-Za-z.[\]]+)` +\|/gm)].map((match) => match[1]);
+  const rows = [...page.matchAll(/^\| `([a-z][A-Za-z0-9.[\]]+)` +\|/gm)].map((match) => match[1]);
   const leaves = keysOf(jsonSchema(), '').filter(
     (key, _, all) => !all.some((other) => other.startsWith(`${key}.`) || other.startsWith(`${key}[]`)),
   );
@@ -43,8 +45,7 @@ test('docs/configuration.md has a row for every key of the schema, and for no ot
 test('docs/configuration.md names every variable and every default', () => {
   for (const variable of Object.values(VARIABLES)) assert.match(page, new RegExp(`^\\| \`${variable}\` +\\|`, 'm'));
   for (const [name, value] of Object.entries(DEFAULTS)) {
-    const texts =
-      typeof value === 'object' ? value : [name === 'lifetime' || name === 'renewBefore' ? formatDuration(Number(value)) : String(value)];
+    const texts = typeof value === 'object' ? value : [LENGTHS_OF_TIME.includes(name) ? formatDuration(Number(value)) : String(value)];
     for (const text of texts) assert.ok(page.includes(text), `${name}: ${text}`);
   }
 });

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { test } from 'node:test';
 
+import { loadConfig } from '../../../src/config/load.ts';
 import { DAY } from '../../../src/platform/clock.ts';
-import { refused, understood } from './support.ts';
+import { ROOT, refused, understood, writeConfig } from './support.ts';
 
 const FILE =
   'domain: file.example\ncertificates: [{ name: default, names: [file.example], keyType: rsa-2048 }, { name: web, names: [web.example] }]';
@@ -55,7 +57,8 @@ test('an error in a variable names the variable', async (t) => {
     ['DOMAIN', 'a..b', /^the configuration is wrong: DOMAIN: "a..b": it has an empty label/],
     ['CERT_NAMES', ',', /: CERT_NAMES: the certificate default has no names/],
     ['CERT_NAMES', 'a.example *x', /: CERT_NAMES: "\*x": a wildcard may only be the whole leftmost label/],
-    ['CERT_ISSUER', 'letsencrypt', /: CERT_ISSUER: there is no issuer "letsencrypt": this version has only the local issuers/],
+    ['CERT_ISSUER', 'letsencript', /: CERT_ISSUER: there is no issuer "letsencript"; did you mean letsencrypt\?/],
+    ['CERT_CHALLENGE', 'dns', /: CERT_CHALLENGE: this must be one of http-01, tls-alpn-01, dns-01, it is "dns"/],
     ['CERT_EMAIL', 'nobody', /: CERT_EMAIL: "nobody" is no e-mail address/],
     ['CERT_KEY_TYPE', 'rsa', /: CERT_KEY_TYPE: this must be one of ecdsa-p256, .*, it is "rsa"/],
     ['CERT_RENEW_BEFORE', 'soon', /: CERT_RENEW_BEFORE: "soon" is no length of time/],
@@ -77,11 +80,54 @@ test('an unknown CERT_ variable is warned of, with the one that was meant', asyn
   assert.deepEqual(warnings, ['CERT_NAME is not known and not used; did you mean CERT_NAMES?', 'CERT_QUUX is not known and not used']);
 });
 
-test('variables for ACME are warned of: this version has no ACME issuer', async (t) => {
-  const variables = ['CERT_ACME_CA_FILE', 'CERT_CHALLENGE', 'CERT_EAB_HMAC_FILE', 'CERT_EAB_KID', 'CERT_PROFILE'];
-  const { warnings } = await understood(t, '', Object.fromEntries(variables.map((name) => [name, 'x'])));
+const ACME_VARIABLES = {
+  CERT_CHALLENGE: 'tls-alpn-01',
+  CERT_PROFILE: 'shortlived',
+  CERT_ACME_CA_FILE: 'ca.pem',
+  CERT_EAB_KID: 'abc',
+  CERT_EAB_HMAC_FILE: '/run/secrets/eab',
+};
+
+test('variables for ACME set fields of the issuer that CERT_ISSUER names, and of no other', async (t) => {
+  const yaml = `issuers:
+  house: { directory: "https://ca.house.example/", profile: long, caFile: other.pem, eab: { kid: x, hmacFile: y } }
+  other: { directory: "https://ca.other.example/" }
+certificates: [{ name: web, names: [web.example], issuers: [other] }]`;
+  const cwd = writeConfig(t, yaml);
+  const { issuers, warnings } = await loadConfig({ cwd, env: { ...ACME_VARIABLES, CERT_ISSUER: 'house' }, traits: ROOT });
+  const { challenge, profile, caFile, eab } = issuers['house'] ?? assert.fail();
+  assert.deepEqual(challenge, { type: 'tls-alpn-01', via: 'listen', listen: '[::]:443' });
+  assert.deepEqual([profile, caFile, eab], ['shortlived', join(cwd, 'ca.pem'), { kid: 'abc', hmacFile: '/run/secrets/eab' }]);
+  const other = issuers['other'] ?? assert.fail();
+  assert.deepEqual([other.challenge.type, other.profile, other.caFile, other.eab], ['http-01', undefined, undefined, undefined]);
+  assert.deepEqual(warnings, []);
+});
+
+test('CERT_ISSUER may be a name without an entry, or the URL of a directory', async (t) => {
+  const known = await understood(t, '', { DOMAIN: 'lab.example.org', CERT_ISSUER: 'letsencrypt', CERT_PROFILE: 'tlsserver' });
+  assert.deepEqual(Object.keys(known.issuers), ['letsencrypt']);
+  assert.equal(known.issuers['letsencrypt']?.profile, 'tlsserver');
+  const url = 'https://ca.lab.example.org:14000/dir';
+  const named = await understood(t, '', { DOMAIN: 'lab.example.org', CERT_ISSUER: url, CERT_CHALLENGE: 'tls-alpn-01' });
+  assert.deepEqual(named.certificates[0]?.issuers, ['ca-lab-example-org-14000']);
+  const { directory, challenge } = named.issuers['ca-lab-example-org-14000'] ?? assert.fail();
+  assert.deepEqual([directory, challenge.type], [url, 'tls-alpn-01']);
+});
+
+test('variables for ACME without an ACME server in CERT_ISSUER are warned of', async (t) => {
+  const none = await understood(t, '', ACME_VARIABLES);
   assert.deepEqual(
-    warnings,
-    variables.map((name) => `${name} is not used: this version has no ACME issuer`),
+    none.warnings,
+    Object.keys(ACME_VARIABLES).map((name) => `${name} is not used: it needs CERT_ISSUER to name an ACME server`),
   );
+  const local = await understood(t, '', { CERT_ISSUER: 'local-ca', CERT_PROFILE: 'x', CERT_EAB_KID: '' });
+  assert.deepEqual(local.warnings, ['CERT_PROFILE is not used: CERT_ISSUER names no ACME server']);
+});
+
+test('a challenge of CERT_CHALLENGE leaves settings of another unused, and needs its own', async (t) => {
+  const yaml = 'issuers: { house: { directory: "https://ca.house.example/", http01: { webroot: /srv } } }\ndomain: lab.example.org';
+  const { warnings } = await understood(t, yaml, { CERT_ISSUER: 'house', CERT_CHALLENGE: 'tls-alpn-01' });
+  assert.deepEqual(warnings, ['issuers.house.http01 is not used: CERT_CHALLENGE is tls-alpn-01']);
+  const [line] = await refused(t, yaml, { CERT_ISSUER: 'house', CERT_CHALLENGE: 'dns-01' });
+  assert.match(line ?? '', /: CERT_CHALLENGE: dns-01 needs a way to set records; give issuers\.house\.dns01 either/);
 });
