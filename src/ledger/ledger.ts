@@ -1,6 +1,8 @@
 import type { DatabaseSync, SQLOutputValue, StatementSync } from 'node:sqlite';
 
 import { CLOCK_TOLERANCE, LONGEST_QUIET, type ClockEvidence } from '../certificate/clock-evidence.ts';
+import type { FailureKindLike } from '../certificate/fallback.ts';
+import { caRecordsOn, type CaRecords } from './ca-records.ts';
 
 /** Something that happened, with its reason. `at` is ms since the epoch. */
 export interface Event {
@@ -27,7 +29,12 @@ type EventKind =
   | 'clock'
   | 'checked'
   | 'rebuilt'
-  | 'delivery';
+  | 'delivery'
+  | 'revoked'
+  | 'rehearsed'
+  | 'placeholder'
+  | 'ordered'
+  | 'advice';
 
 /** How a certificate stands, as far as a person should be told of a change of it. */
 export type Condition = 'well' | 'failing' | 'emergency';
@@ -52,6 +59,12 @@ export interface Failure {
   readonly at: number;
   readonly retryAt: number;
   readonly message: string;
+  /** Of the last one. */
+  readonly kind?: FailureKindLike | undefined;
+  /** Who was asked last. */
+  readonly issuer?: string | undefined;
+  /** Where a person can end it, e.g. unpause an identifier. */
+  readonly link?: string | undefined;
 }
 
 export interface Delivery {
@@ -71,6 +84,8 @@ type Row = Readonly<Record<string, SQLOutputValue>>;
 export interface Snapshot {
   /** By table. */
   readonly known: ReadonlyMap<string, readonly Row[]>;
+  /** By table: what is only ever added to. */
+  readonly added: ReadonlyMap<string, readonly Row[]>;
   /** Oldest first. */
   readonly events: readonly Row[];
 }
@@ -79,7 +94,7 @@ export interface Snapshot {
  * What must survive a restart. All calls are synchronous: SQLite is, and a ledger that is only almost
  * written is worth little. Errors of the database pass through unchanged; `resilientLedger` outlives them.
  */
-export interface Ledger extends Disposable {
+export interface Ledger extends CaRecords, Disposable {
   record(event: Event): void;
   /** Newest first. */
   events(filter?: { certificate?: string; limit?: number }): Event[];
@@ -88,7 +103,7 @@ export interface Ledger extends Disposable {
   /** The names and links of all outlooks: for a scan with nothing due. */
   links(): { certificate: string; link: string | null }[];
   keepOutlook(outlook: Outlook): void;
-  /** Forgets certificates that are no longer configured. */
+  /** Forgets certificates that are no longer configured, but neither what CAs count nor what was revoked. */
   retainOnly(certificates: ReadonlySet<string>): void;
   /** The earliest time at which some certificate wants to be looked at. */
   nextLook(): number | undefined;
@@ -111,7 +126,10 @@ export interface Ledger extends Disposable {
   keepValue(key: string, value: string): void;
   /** All that is known now, and of history the latest part. */
   snapshot(): Snapshot;
-  /** Takes in what another ledger knows, in place of the own; its events are added where they are missing. One transaction. */
+  /**
+   * Takes in what another ledger knows, in place of the own; its events, uses and revocations are added where they are
+   * missing. One transaction.
+   */
   takeOver(snapshot: Snapshot): void;
   /** Runs `work` as one transaction: one sync for all of it. */
   together<T>(work: () => T): T;
@@ -130,6 +148,12 @@ export function ledgerOn(database: DatabaseSync): Ledger {
   };
   const links = (): { certificate: string; link: string | null }[] =>
     sql('SELECT certificate, link FROM outlooks').all() as unknown as { certificate: string; link: string | null }[];
+  const rowsOf = (tables: readonly string[]): Map<string, Row[]> =>
+    new Map(tables.map((table) => [table, sql(`SELECT * FROM ${table}`).all()]));
+  const insert = (verb: string, table: string, row: Row): void => {
+    const columns = Object.keys(row);
+    sql(`${verb} INTO ${table} (${columns.join(', ')}) VALUES (${columns.map(() => '?').join(', ')})`).run(...Object.values(row));
+  };
   let depth = 0;
   const close = (): void => {
     statements.clear();
@@ -151,6 +175,7 @@ export function ledgerOn(database: DatabaseSync): Ledger {
     }
   }
   return {
+    ...caRecordsOn(sql),
     record(event) {
       sql('INSERT INTO events (at, certificate, kind, reason, detail, generation) VALUES (?, ?, ?, ?, ?, ?)').run(
         event.at,
@@ -185,9 +210,10 @@ export function ledgerOn(database: DatabaseSync): Ledger {
       );
     },
     retainOnly(certificates) {
-      for (const { certificate } of links()) {
-        if (certificates.has(certificate)) continue;
-        for (const table of ['outlooks', 'failures', 'deliveries']) sql(`DELETE FROM ${table} WHERE certificate = ?`).run(certificate);
+      for (const table of OF_CERTIFICATES) {
+        for (const { certificate } of sql(`SELECT DISTINCT certificate FROM ${table}`).all()) {
+          if (!certificates.has(String(certificate))) sql(`DELETE FROM ${table} WHERE certificate = ?`).run(String(certificate));
+        }
       }
     },
     nextLook() {
@@ -202,16 +228,21 @@ export function ledgerOn(database: DatabaseSync): Ledger {
       sql('UPDATE outlooks SET next_look = min(next_look, ?)').run(now);
     },
     failure(certificate) {
-      const row = sql('SELECT count, at, retry_at AS retryAt, message FROM failures WHERE certificate = ?').get(certificate);
-      return row as unknown as Failure | undefined;
+      const row = sql(FAILURE).get(certificate);
+      if (row === undefined) return undefined;
+      const { kind, issuer, link, ...counted } = row as unknown as Required<Failure>;
+      return { ...counted, kind: kind ?? undefined, issuer: issuer ?? undefined, link: link ?? undefined };
     },
     keepFailure(certificate, failure) {
-      sql('INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?, ?)').run(
+      sql(KEEP_FAILURE).run(
         certificate,
         failure.count,
         Math.round(failure.at),
         Math.round(failure.retryAt),
         failure.message,
+        failure.kind ?? null,
+        failure.issuer ?? null,
+        failure.link ?? null,
       );
     },
     clearFailure(certificate) {
@@ -268,18 +299,17 @@ export function ledgerOn(database: DatabaseSync): Ledger {
       sql('INSERT OR REPLACE INTO meta VALUES (?, ?)').run(key, value);
     },
     snapshot: () => ({
-      known: new Map(KNOWN.map((table) => [table, sql(`SELECT * FROM ${table}`).all()])),
+      known: rowsOf(KNOWN),
+      added: rowsOf(ADDED_TO),
       events: sql(`SELECT * FROM (SELECT * FROM events ORDER BY id DESC LIMIT ${SNAPSHOT_EVENTS}) ORDER BY id`).all(),
     }),
-    takeOver({ known, events }) {
+    takeOver({ known, added, events }) {
       together(() => {
         for (const [table, rows] of known) {
           sql(`DELETE FROM ${table}`).run();
-          for (const row of rows) {
-            const marks = Object.keys(row).map(() => '?');
-            sql(`INSERT INTO ${table} VALUES (${marks.join(', ')})`).run(...Object.values(row));
-          }
+          for (const row of rows) insert('INSERT', table, row);
         }
+        for (const [table, rows] of added) for (const row of rows) insert('INSERT OR IGNORE', table, row);
         for (const { id: _, ...event } of events) sql(ADD_EVENT).run(event);
       });
     },
@@ -295,8 +325,16 @@ const OUTLOOK = `SELECT certificate, spec_digest AS specDigest, link, not_after 
 const FORGET = `DELETE FROM events WHERE at < ? AND coalesce(
   (SELECT later.at FROM events AS later WHERE later.id > events.id ORDER BY later.id LIMIT 1) - at, 0) <= ?`;
 
-/** The tables besides `events`. */
-const KNOWN = ['meta', 'outlooks', 'failures', 'deliveries'];
+const FAILURE = 'SELECT count, at, retry_at AS retryAt, message, kind, issuer, link FROM failures WHERE certificate = ?';
+const KEEP_FAILURE = `INSERT OR REPLACE INTO failures (certificate, count, at, retry_at, message, kind, issuer, link)
+  VALUES (?, ?, ?, ?, ?, ?, ?, ?)`;
+
+/** What ends with the certificate. */
+const OF_CERTIFICATES = ['outlooks', 'failures', 'deliveries', 'advice'];
+/** The tables besides `events` that say how things are … */
+const KNOWN = ['meta', ...OF_CERTIFICATES, 'holds'];
+/** … and those that say what happened: another process may have written to them too. */
+const ADDED_TO = ['uses', 'revocations'];
 const SNAPSHOT_EVENTS = 1000;
 const ADD_EVENT = `INSERT INTO events (at, certificate, kind, reason, detail, generation, discredited)
   SELECT :at, :certificate, :kind, :reason, :detail, :generation, :discredited WHERE NOT EXISTS (

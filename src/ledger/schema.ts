@@ -45,6 +45,39 @@ const MIGRATIONS = [
      detail TEXT NOT NULL,
      PRIMARY KEY (certificate, endpoint, servername)
    ) STRICT, WITHOUT ROWID;`,
+  `ALTER TABLE failures ADD COLUMN kind TEXT;
+   ALTER TABLE failures ADD COLUMN issuer TEXT;
+   ALTER TABLE failures ADD COLUMN link TEXT;
+   CREATE TABLE advice (
+     certificate TEXT PRIMARY KEY,
+     certificate_id TEXT NOT NULL,
+     window_start INTEGER,
+     window_end INTEGER,
+     chosen INTEGER,
+     explanation_url TEXT,
+     next_ask INTEGER NOT NULL,
+     failures INTEGER NOT NULL
+   ) STRICT, WITHOUT ROWID;
+   CREATE TABLE uses (
+     issuer TEXT NOT NULL,
+     at INTEGER NOT NULL,
+     kind TEXT NOT NULL,
+     subject TEXT NOT NULL,
+     number INTEGER NOT NULL,
+     PRIMARY KEY (issuer, at, kind, subject, number)
+   ) STRICT, WITHOUT ROWID;
+   CREATE TABLE holds (
+     issuer TEXT PRIMARY KEY,
+     until INTEGER NOT NULL,
+     why TEXT NOT NULL,
+     link TEXT
+   ) STRICT, WITHOUT ROWID;
+   CREATE TABLE revocations (
+     leaf_sha256 TEXT PRIMARY KEY,
+     certificate TEXT NOT NULL,
+     at INTEGER NOT NULL,
+     reason TEXT NOT NULL
+   ) STRICT, WITHOUT ROWID;`,
 ];
 
 /** Whether a database has the schema of this version. @throws PodserveError PUBLICATION_NEWER */

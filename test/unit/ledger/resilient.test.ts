@@ -153,3 +153,65 @@ test('a file that is cut off under our hands stops nothing', (t) => {
     assert.equal(ledger.nextLook(), undefined);
   }
 });
+
+/** One of each, as a process that deals with a CA writes them. */
+function dealWithCa(ledger: Ledger, at: number): void {
+  ledger.keepAdvice('default', {
+    certificateId: 'a.b',
+    window: { start: NOW, end: NOW + MINUTE },
+    chosen: NOW + 5,
+    explanationUrl: undefined,
+    nextAsk: NOW + MINUTE,
+    failures: 0,
+  });
+  ledger.recordUse({ issuer: 'ca', kind: 'order', subject: '', at });
+  ledger.recordUse({ issuer: 'ca', kind: 'order', subject: '', at });
+  ledger.keepHold({ issuer: 'ca', until: NOW + MINUTE, why: '429', link: 'https://ca/unpause' });
+  ledger.keepRevocation({ leafSha256: `leaf ${at - NOW}`, certificate: 'default', at, reason: 'superseded' });
+  ledger.keepFailure('default', { ...failure(2), kind: 'rate-limited', issuer: 'ca', link: 'https://ca/unpause' });
+}
+
+function dealings(ledger: Ledger): unknown[] {
+  return [
+    ledger.advice('default')?.chosen,
+    ledger.uses('ca', 0).length,
+    ledger.hold('ca')?.link,
+    ledger.holds().length,
+    ledger.revocation('leaf 0')?.reason,
+    ledger.failure('default')?.kind,
+    ledger.failure('default')?.link,
+  ];
+}
+
+test('what a CA said and counts is carried from the file to memory and back', (t) => {
+  const { ledger, file, fill, makeRoom } = limited(t);
+  dealWithCa(ledger, NOW);
+  const expected = dealings(ledger);
+  assert.deepEqual(expected, [NOW + 5, 2, 'https://ca/unpause', 1, 'superseded', 'rate-limited', 'https://ca/unpause']);
+  fill();
+  ledger.keepValue('k', 'v');
+  assert.deepEqual(dealings(ledger), expected);
+  dealWithCa(ledger, NOW + 1);
+  ledger.clearHold('ca');
+  ledger.clearAdvice('default');
+  makeRoom();
+  ledger.close();
+  using again = openLedger(file, NOW).ledger;
+  assert.deepEqual(dealings(again), [undefined, 4, undefined, 0, 'superseded', 'rate-limited', 'https://ca/unpause']);
+  assert.equal(again.revocation('leaf 1')?.reason, 'superseded');
+});
+
+test('a use and a revocation that another process wrote meanwhile are not lost', (t) => {
+  const { ledger, file, fill, makeRoom } = limited(t);
+  fill();
+  ledger.recordUse({ issuer: 'ca', kind: 'order', subject: '', at: NOW });
+  {
+    using other = openLedger(file, NOW).ledger;
+    dealWithCa(other, NOW + 1);
+  }
+  makeRoom();
+  ledger.close();
+  using again = openLedger(file, NOW).ledger;
+  assert.equal(again.uses('ca', 0).length, 3);
+  assert.equal(again.revocation('leaf 1')?.at, NOW + 1);
+});
