@@ -5,8 +5,9 @@ import { test, type TestContext } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 
 import { systemClock } from '../../../src/platform/clock.ts';
+import { scrubbedEnvironment } from '../../../src/platform/environment.ts';
 import type { Log, LogFields } from '../../../src/platform/log.ts';
-import { eventHook, scrubbedEnvironment, type HookNotice } from '../../../src/services/event-hook.ts';
+import { eventHook, type HookNotice } from '../../../src/services/event-hook.ts';
 import { scratchDirectory } from '../../support/scratch.ts';
 
 interface Line {

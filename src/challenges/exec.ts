@@ -1,0 +1,103 @@
+import type { ChallengeConfig } from '../config/config.ts';
+import { SECOND } from '../platform/clock.ts';
+import { scrubbedEnvironment } from '../platform/environment.ts';
+import { PodserveError, describeError, messageOf, systemCode } from '../platform/errors.ts';
+import { callProgram } from '../platform/program.ts';
+import { redactKeys } from '../platform/redact.ts';
+import { waitForText } from './dns/propagation.ts';
+import { challengeValue } from './dns/update.ts';
+import { challengeName, followChallenge } from './dns/zone.ts';
+import type { ChallengeSolver, ChallengeTask, SolverSurroundings } from './solver.ts';
+
+export interface ExecOptions {
+  /** How long one call may take, ms. */
+  readonly timeoutMs?: number;
+  /** What the program is given, without what is secret in it. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+}
+
+type ExecConfig = Extract<ChallengeConfig, { readonly via: 'exec' }>;
+
+/** A provider's interface may be slow, and a script may wait for it. */
+const TIMEOUT = 120 * SECOND;
+const LONGEST_QUOTE = 500;
+
+/**
+ * Lets a program put answers into the DNS: `PROGRAM present NAME VALUE` and `PROGRAM cleanup NAME VALUE`. NAME is
+ * `_acme-challenge.example.org`, with nothing followed: only the program knows what its provider can change.
+ */
+export async function execSolver(
+  config: ExecConfig,
+  surroundings: SolverSurroundings,
+  { timeoutMs = TIMEOUT, env = process.env }: ExecOptions = {},
+): Promise<ChallengeSolver> {
+  const { exec } = config;
+  const { clock, log, resolvers } = surroundings;
+
+  async function run(action: 'present' | 'cleanup', task: ChallengeTask, stop: AbortSignal): Promise<void> {
+    const name = challengeName(task.identifier);
+    const args = [action, name, challengeValue(task)];
+    const { ending, output } = await callProgram({
+      exec,
+      args,
+      env: scrubbedEnvironment(env),
+      input: '',
+      clock,
+      timeoutMs,
+      stop,
+      keep: 'end',
+    }).catch((error: unknown) => {
+      throw failed(`${action} ${name}: it cannot be started (${systemCode(error) ?? messageOf(error)})`, STARTABLE, error);
+    });
+    if (ending === undefined) return log.debug({ exec, action, name, output: quoted(output) }, 'the challenge program was called');
+    stop.throwIfAborted();
+    const words = output === '' ? 'and wrote nothing' : `and wrote last: ${quoted(output)}`;
+    throw failed(`${action} ${name}: ${ending} ${words}`, 'run it by hand with the same arguments to see why');
+  }
+
+  function failed(why: string, remedy: string, cause?: unknown): PodserveError {
+    return new PodserveError('CHALLENGE_FAILED', 'the challenge program failed', { where: exec, why, remedy, cause });
+  }
+
+  async function cleanup(task: ChallengeTask): Promise<void> {
+    // Its own time-out ends it, not the order's end.
+    await run('cleanup', task, new AbortController().signal);
+  }
+
+  return {
+    type: 'dns-01',
+    async present(task, signal) {
+      try {
+        await run('present', task, signal);
+        const chain = await followChallenge(challengeName(task.identifier), { resolvers, signal });
+        const awaited = { name: chain.at(-1) ?? '.', value: challengeValue(task), propagation: config.propagation };
+        await waitForText(awaited, surroundings, signal);
+      } catch (error) {
+        // Also when the program itself failed: it may have come half-way.
+        await cleanup(task).catch((left: unknown) => {
+          log.warn({ exec, error: describeError(left) }, 'the record of a challenge may be left behind');
+        });
+        throw error;
+      }
+    },
+    cleanup,
+    [Symbol.asyncDispose]: async () => undefined,
+  };
+}
+
+const STARTABLE = 'see that it exists, begins with #! and an interpreter that is installed, and may be executed by this user';
+
+/** What was cut off at its beginning still ends like a key. */
+const KEY_TAIL = /^[^]*-----END [A-Z0-9 ]*PRIVATE KEY-----/;
+const CREDENTIAL =
+  /\b((?:authorization|bearer|\w*(?:token|secret|passw(?:or)?d|api[_-]?key))["']?\s*[:=]\s*["']?(?:(?:bearer|basic)\s+)?|bearer\s+)[^\s"',&]+/gi;
+
+/** The end of what a program wrote, for one line, without what looks like a secret: scripts print requests when they fail. */
+function quoted(output: string): string {
+  const line = redactKeys(output)
+    .replace(KEY_TAIL, '[private key removed]')
+    .replaceAll(CREDENTIAL, '$1[removed]')
+    .replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\uFFFD]+/gu, ' ')
+    .trim();
+  return JSON.stringify(line.length > LONGEST_QUOTE ? `…${line.slice(-LONGEST_QUOTE)}` : line);
+}
