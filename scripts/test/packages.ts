@@ -6,6 +6,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   'apache2-bin': '/usr/sbin/apache2',
   'apache2-utils': '/usr/bin/ab',
   bind9: '/usr/sbin/named',
+  'bind9-dnsutils': '/usr/bin/nsupdate',
   'bind9-utils': '/usr/bin/named-checkconf',
   certbot: '/usr/bin/certbot',
   chromium: '/usr/bin/chromium',
