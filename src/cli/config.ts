@@ -1,6 +1,7 @@
-import type { Config } from '../config/config.ts';
+import type { AcmeIssuerConfig, ChallengeConfig, Config } from '../config/config.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { displayIdentifier } from '../certificate/identifier.ts';
+import { isLocalIssuer, type CertificateSpec } from '../certificate/spec.ts';
 import { formatDuration } from '../platform/duration.ts';
 import { PodserveError } from '../platform/errors.ts';
 import { flag, text, type Arguments, type Command, type Context } from './command.ts';
@@ -19,7 +20,7 @@ export const command: Command = {
     '',
     '  --config FILE  default ./podserve.yaml, then /data/config/podserve.yaml, else defaults alone',
     '  --values       show: without where the values came from',
-    '  --json         check: {ok, file, certificates, warnings}; show: {file, config, origins, warnings};',
+    '  --json         check: {ok, file, certificates, issuers, warnings}; show: {file, config, origins, warnings};',
     '                 a wrong configuration gives {ok: false, error} and exit code 2',
     '',
     'examples:',
@@ -52,8 +53,8 @@ async function check(args: Arguments, context: Context): Promise<number> {
     return 2;
   }
   if (flag(args, 'json')) {
-    const { file = null, certificates, warnings } = config;
-    context.out(JSON.stringify({ ok: true, file, certificates: certificates.length, warnings }));
+    const { file = null, certificates, issuers, warnings } = config;
+    context.out(JSON.stringify({ ok: true, file, certificates: certificates.length, issuers: Object.keys(issuers), warnings }));
     return 0;
   }
   for (const line of summaryOf(config, loaded.source?.shown)) context.out(line);
@@ -105,10 +106,31 @@ function summaryOf(config: Config, shown: string | undefined): string[] {
   const lines = certificates.slice(0, MOST_LISTED).map((spec) => {
     const names = spec.identifiers.map(displayIdentifier);
     const listed = names.length > 5 ? `${names.slice(0, 5).join(', ')} and ${names.length - 5} more` : names.join(', ');
-    return `  ${spec.name}: ${listed}; ${spec.issuers.join(', then ')}; ${spec.keyType}; lives ${formatDuration(spec.lifetime)}`;
+    return `  ${spec.name}: ${listed}; ${spec.issuers.join(', then ')}; ${spec.keyType}${livesOf(spec)}`;
   });
   if (certificates.length > MOST_LISTED) lines.push(`  and ${certificates.length - MOST_LISTED} more`);
-  return [`${shown ?? 'there is no configuration file; the defaults'}: ${shown === undefined ? 'come to' : 'right,'} ${count}`, ...lines];
+  return [
+    `${shown ?? 'there is no configuration file; the defaults'}: ${shown === undefined ? 'come to' : 'right,'} ${count}`,
+    ...lines,
+    ...Object.values(config.issuers).map(issuerLine),
+  ];
+}
+
+/** ACME servers say themselves how long. */
+function livesOf({ issuers, lifetime }: CertificateSpec): string {
+  return issuers.some(isLocalIssuer) ? `; lives ${formatDuration(lifetime)}` : '';
+}
+
+function issuerLine({ name, directory, challenge, profile, rehearse }: AcmeIssuerConfig): string {
+  const how = `${challenge.type} by ${wayOf(challenge)}`;
+  const ordered = profile === undefined ? '' : `; profile ${profile}`;
+  return `  issuer ${name}: ${directory}; ${how}${ordered}${rehearse === undefined ? '' : `; rehearses against ${rehearse}`}`;
+}
+
+function wayOf(challenge: ChallengeConfig): string {
+  if (challenge.via === 'listen') return `an own listener at ${challenge.listen}`;
+  if (challenge.via === 'webroot') return `files in ${challenge.webroot ?? 'the challenges volume'}`;
+  return challenge.via === 'exec' ? `the program ${challenge.exec}` : `updates to ${challenge.server}`;
 }
 
 function usage(why: string): PodserveError {

@@ -71,11 +71,13 @@ function interpretCertificate(wishes: Wishes, raw: RawCertificate & { name: stri
   // The environment sets fields of `default` alone (DESIGN §8).
   const own: Scope = raw.name === 'default' ? scope : { ...scope, settings: {} };
   const lifetime = readLifetime(scope, raw.lifetime, [...path, 'lifetime']);
+  const issuers = readIssuers(wishes, own, raw, [...path, 'issuers']);
+  if (issuers.length > 0 && !issuers.some(isLocalIssuer)) warnOfLocalSettings(own, raw, path);
   return {
     name: raw.name,
     identifiers: readNames(wishes, own, raw, path),
     keyType: own.settings.keyType ?? raw.keyType ?? DEFAULTS.keyType,
-    issuers: wishes.shared(readIssuers(wishes, own, raw, [...path, 'issuers'])),
+    issuers: wishes.shared(issuers),
     lifetime,
     renewBefore: readRenewBefore(own, raw.renewBefore, [...path, 'renewBefore'], lifetime),
     consumers: wishes.shared(readConsumers(wishes, raw.consumers, [...path, 'consumers'])),
@@ -131,6 +133,18 @@ function readIssuers(wishes: Wishes, scope: Scope, raw: RawCertificate & { name:
   }
   for (const [name, place] of names) if (!isLocalIssuer(name)) wishes.onUse({ certificate: raw.name, issuer: name, place });
   return [...names.keys()];
+}
+
+/** ACME servers decide how long their certificates live, and advise when to renew them. */
+function warnOfLocalSettings(scope: Scope, raw: RawCertificate, path: Path): void {
+  const { settings } = scope;
+  const given = [
+    raw.lifetime === undefined ? undefined : formatPath([...path, 'lifetime']),
+    settings.renewBefore === undefined ? undefined : 'CERT_RENEW_BEFORE',
+    settings.renewBefore !== undefined || raw.renewBefore === undefined ? undefined : formatPath([...path, 'renewBefore']),
+  ];
+  for (const where of given)
+    if (where !== undefined) scope.warn(`${where} is not used: ACME servers say how long they certify, and when to renew`);
 }
 
 function readConsumers({ scope, consumers }: Wishes, raw: RawCertificate['consumers'], path: Path): readonly string[] {

@@ -1,35 +1,13 @@
 import { displayIdentifier } from '../certificate/identifier.ts';
-import type { CertificateSpec } from '../certificate/spec.ts';
+import { isLocalIssuer, type CertificateSpec } from '../certificate/spec.ts';
 import { formatDuration } from '../platform/duration.ts';
 import type { SiteConfig } from './config.ts';
 import type { EnvironmentSettings } from './environment.ts';
+import { explainIssuers } from './explain-issuers.ts';
 import { VARIABLES } from './variables.ts';
 import type { LoadedConfig } from './load.ts';
 import type { Path } from './problem.ts';
-
-/** Where a value came from. */
-export type Origin =
-  | { readonly kind: 'file'; readonly file: string; readonly line: number; readonly column: number }
-  | { readonly kind: 'environment'; readonly variable: string }
-  | { readonly kind: 'default'; readonly note?: string };
-
-/** A value in the form of the file, with its origin. */
-export interface Leaf {
-  readonly value: string | number | readonly string[];
-  readonly origin: Origin;
-}
-
-export type Tree = { readonly [key: string]: TreeNode | undefined };
-
-export type TreeNode = Leaf | Tree | readonly Tree[];
-
-export function isLeaf(node: TreeNode): node is Leaf {
-  return 'origin' in node && 'value' in node;
-}
-
-export function isList(node: TreeNode): node is readonly Tree[] {
-  return Array.isArray(node);
-}
+import type { MakeLeaf, Tree } from './tree.ts';
 
 /** The whole configuration in the form of the file, each value with where it came from. */
 export function explain(loaded: LoadedConfig): Tree {
@@ -42,6 +20,8 @@ export function explain(loaded: LoadedConfig): Tree {
     domain: leaf(config.domain, ['domain'], 'domain'),
     email: leaf(config.email, ['email'], 'email'),
     certificates: config.certificates.map((spec) => explainCertificate(spec, files.get(spec.name), leaf)),
+    ...(Object.keys(config.issuers).length === 0 ? {} : { issuers: explainIssuers(loaded, leaf) }),
+    ...(config.resolvers.length === 0 ? {} : { resolvers: leaf(config.resolvers, ['resolvers']) }),
     consumers: Object.fromEntries(
       Object.entries(config.consumers).map(([name, { endpoints }]) => {
         return [name, { endpoints: leaf(endpoints, ['consumers', name, 'endpoints'], undefined, 'where this program serves it') }];
@@ -69,8 +49,6 @@ export function explain(loaded: LoadedConfig): Tree {
   };
 }
 
-type MakeLeaf = (value: Leaf['value'] | undefined, path: Path, setting?: keyof EnvironmentSettings, note?: string) => Leaf | undefined;
-
 function leafOf({ raw, settings, source }: LoadedConfig): MakeLeaf {
   return (value, path, setting, note) => {
     if (value === undefined) return undefined;
@@ -89,13 +67,14 @@ function explainCertificate(spec: CertificateSpec, index: number | undefined, le
   const path = ['certificates', index ?? -1];
   const own = (setting: keyof EnvironmentSettings): keyof EnvironmentSettings | undefined =>
     spec.name === 'default' ? setting : undefined;
+  const local = spec.issuers.some(isLocalIssuer);
   return {
     name: leaf(spec.name, [...path, 'name']),
     names: leaf(spec.identifiers.map(displayIdentifier), [...path, 'names'], own('names'), 'from domain'),
     issuers: leaf(spec.issuers, [...path, 'issuers'], own('issuer')),
     keyType: leaf(spec.keyType, [...path, 'keyType'], own('keyType')),
-    lifetime: leaf(formatDuration(spec.lifetime), [...path, 'lifetime']),
-    renewBefore: leaf(formatDuration(spec.renewBefore), [...path, 'renewBefore'], own('renewBefore')),
+    lifetime: local ? leaf(formatDuration(spec.lifetime), [...path, 'lifetime']) : undefined,
+    renewBefore: local ? leaf(formatDuration(spec.renewBefore), [...path, 'renewBefore'], own('renewBefore')) : undefined,
     consumers: leaf(spec.consumers, [...path, 'consumers']),
   };
 }

@@ -32,7 +32,8 @@ export async function inspectSites(sites: Config['apache']['sites']): Promise<st
 
 const MISSING = 'there is no such file';
 
-async function troubleWithProgram(file: string): Promise<string | undefined> {
+/** Why a file cannot be called as a program, or undefined. */
+export async function troubleWithProgram(file: string): Promise<string | undefined> {
   try {
     if (!(await stat(file)).isFile()) return 'it is not a file';
     await access(file, constants.X_OK);

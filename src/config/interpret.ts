@@ -7,13 +7,15 @@ import type { Config, ConsumerConfig } from './config.ts';
 import { DEFAULTS } from './defaults.ts';
 import type { EnvironmentSettings } from './environment.ts';
 import type { HostTraits } from './host.ts';
+import { checkIssuable } from './issuable.ts';
 import { issuerNames } from './issuer-names.ts';
 import { interpretIssuers, isEmail } from './issuers.ts';
 import { formatListen, parseListen, reachableHost } from './listen.ts';
+import { checkListeners, speaksOfApache } from './listeners.ts';
 import { short, type Problem } from './problem.ts';
 import { attempt, elements, isFlawed, sourced, type Scope } from './scope.ts';
 import { interpretServers, type Servers } from './servers.ts';
-import type { Shape } from './shape.ts';
+import type { Raw, Shape } from './shape.ts';
 
 /** Group numbers end here; the last one means "none" to the kernel. */
 const LARGEST_GID = 2 ** 32 - 2;
@@ -67,6 +69,8 @@ export function interpret(options: {
     traits: options.traits,
   });
   warnOfUnused(scope, raw.consumers, certificates);
+  warnOfUnusedIssuers(scope, raw.issuers, uses);
+  checkIssuable(scope, uses, certificates, issuers);
   const adminCertificate = raw.admin?.certificate ?? 'default';
   findCertificate(scope, adminCertificate, ['admin', 'certificate'], certificates);
   const config: Config = {
@@ -92,6 +96,7 @@ export function interpret(options: {
     },
     warnings,
   };
+  checkListeners(scope, raw.issuers, config, speaksOfApache(config, options.traits, httpsUrl(servers.apache.https)));
   return { config, problems };
 }
 
@@ -156,6 +161,15 @@ function warnOfUnused(scope: Scope, consumers: Shape['raw']['consumers'], certif
   for (const name of Object.keys(consumers ?? {})) {
     if (used.has(name) || OWN_CONSUMERS.includes(name)) continue;
     scope.warn(`no certificate lists the consumer ${short(name)}: nothing watches whether it takes renewals`);
+  }
+}
+
+/** Mostly somebody who set up an issuer and forgot that certificates have to name it. */
+function warnOfUnusedIssuers(scope: Scope, issuers: Raw['issuers'], uses: readonly IssuerUse[]): void {
+  const used = new Set(uses.map(({ issuer }) => issuer));
+  for (const name of Object.keys(issuers ?? {})) {
+    if (used.has(name) || scope.settings.issuer !== undefined) continue;
+    scope.warn(`no certificate lists the issuer ${short(name)}: it is not used`);
   }
 }
 

@@ -1,4 +1,4 @@
-import { isLeaf, isList, type Leaf, type Origin, type Tree } from './explain.ts';
+import { isLeaf, isList, type Leaf, type Origin, type Tree } from './tree.ts';
 import { formatPath, type Path } from './problem.ts';
 
 /** The tree as YAML that can be read back, each value with its origin behind it where `origins` is set. */

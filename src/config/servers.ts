@@ -14,7 +14,7 @@ export interface Servers {
 }
 
 /** The ports that Apache takes by default: 80 and 443 where this user may have them. */
-function defaultWebPorts({ lowPorts, ipv6 }: HostTraits): { http: string; https: string } {
+export function defaultWebPorts({ lowPorts, ipv6 }: HostTraits): { http: string; https: string } {
   const host = ipv6 ? '::' : '0.0.0.0';
   const [http, https] = lowPorts ? [DEFAULTS.httpPort, DEFAULTS.httpsPort] : [DEFAULTS.userHttpPort, DEFAULTS.userHttpsPort];
   return { http: formatListen({ host, port: http }), https: formatListen({ host, port: https }) };

@@ -1,12 +1,12 @@
-import type { RateLimit } from '../certificate/rate-limits.ts';
+import { LETSENCRYPT_LIMITS, LETSENCRYPT_STAGING_LIMITS, type RateLimit } from '../certificate/rate-limits.ts';
+
+type WellKnown = 'letsencrypt' | 'letsencrypt-staging';
 
 /** The directories of the ACME servers that need no configuration, by issuer name. */
 export const WELL_KNOWN: Readonly<Record<WellKnown, string>> = {
   letsencrypt: 'https://acme-v02.api.letsencrypt.org/directory',
   'letsencrypt-staging': 'https://acme-staging-v02.api.letsencrypt.org/directory',
 };
-
-type WellKnown = 'letsencrypt' | 'letsencrypt-staging';
 
 /** The directory of that name, or undefined. */
 export function wellKnownDirectory(name: string): string | undefined {
@@ -19,6 +19,7 @@ export function isLetsEncrypt(directory: string): boolean {
 }
 
 /** The limits that are known of a server, and none of others. */
-export function knownLimits(_directory: string): readonly RateLimit[] {
-  return [];
+export function knownLimits(directory: string): readonly RateLimit[] {
+  if (directory === WELL_KNOWN.letsencrypt) return LETSENCRYPT_LIMITS;
+  return directory === WELL_KNOWN['letsencrypt-staging'] ? LETSENCRYPT_STAGING_LIMITS : [];
 }

@@ -69,6 +69,66 @@ test('config check says what the file comes to, and what to beware of', async (t
   assert.deepEqual(err, ['warning: CERT_NAME is not known and not used; did you mean CERT_NAMES?']);
 });
 
+const WITH_ISSUERS = `domain: lab.example.org
+email: admin@lab.example.org
+issuers:
+  house:
+    directory: https://ca.lab.example.org/dir
+    caFile: house.pem
+    eab: { kid: abc, hmacFile: eab.key }
+    profile: long
+    preferredChain: House Root
+    challenge: dns-01
+    dns01: { server: dns, tsigKeyFile: acme.key, propagation: { servers: [ns1], timeout: 90s } }
+    limits: { orders: 5/1h }
+  letsencrypt: { http01: { listen: "5002" }, limits: { failures: none }, rehearse: true }
+  hook: { directory: https://ca.lab.example.org/dir, challenge: dns-01, dns01: { exec: hook } }
+resolvers: [dns]
+certificates:
+  - { name: default, names: [lab.example.org], issuers: [letsencrypt, house] }
+  - { name: b, names: [b.example.org], issuers: ["https://other.example.org:14000/dir", hook, local-ca] }
+`;
+
+test('config check says which ACME servers are used, and how names are proven to them', async (t) => {
+  const directory = directoryWith(t, WITH_ISSUERS);
+  const { out } = await config(directory, ['check']);
+  assert.deepEqual(out, [
+    'podserve.yaml: right, 2 certificates',
+    '  default: lab.example.org; letsencrypt, then house; ecdsa-p256',
+    '  b: b.example.org; other-example-org-14000, then hook, then local-ca; ecdsa-p256; lives 90d',
+    '  issuer house: https://ca.lab.example.org/dir; dns-01 by updates to dns:53; profile long',
+    '  issuer letsencrypt: https://acme-v02.api.letsencrypt.org/directory; http-01 by an own listener at [::]:5002; rehearses against https://acme-staging-v02.api.letsencrypt.org/directory',
+    '  issuer hook: https://ca.lab.example.org/dir; dns-01 by the program hook',
+    '  issuer other-example-org-14000: https://other.example.org:14000/dir; http-01 by files in the challenges volume',
+  ]);
+});
+
+test('config show has the ACME servers with where each value came from, and of secrets the files alone', async (t) => {
+  const directory = directoryWith(t, WITH_ISSUERS);
+  writeFileSync(join(directory, 'eab.key'), 'c2VjcmV0LWhtYWM');
+  writeFileSync(join(directory, 'acme.key'), 'key "acme" { algorithm hmac-sha256; secret "c2VjcmV0LXRzaWc="; };');
+  const { out } = await config(directory, ['show'], {}, { CERT_ISSUER: 'house', CERT_PROFILE: 'short', CERT_EAB_KID: 'xyz' });
+  for (const line of [
+    '  house:',
+    '    directory: "https://ca.lab.example.org/dir" # podserve.yaml:5:16',
+    '    email: admin@lab.example.org # default: from email',
+    '      kid: xyz # CERT_EAB_KID',
+    `      hmacFile: "${directory}/eab.key" # podserve.yaml:7:32`,
+    '    profile: short # CERT_PROFILE',
+    '        timeout: "90s" # podserve.yaml:11:90',
+    '      orders: "5/1h" # podserve.yaml:12:23',
+    '      orders: "300/3h" # default',
+    '      failures: none # podserve.yaml:13:66',
+    '    rehearse: "https://acme-staging-v02.api.letsencrypt.org/directory" # podserve.yaml:13:84',
+    '    directory: "https://other.example.org:14000/dir" # default: from the URL that a certificate names',
+    'resolvers: ["dns:53"] # podserve.yaml:15:12',
+  ]) {
+    assert.ok(out.includes(line), `${line}\n\n${out.join('\n')}`);
+  }
+  const json = await config(directory, ['show'], { json: true });
+  assert.doesNotMatch(out.join() + json.out.join(), /c2VjcmV0/);
+});
+
 test('config check without a file says so', async (t) => {
   const { code, out } = await config(scratchDirectory(t), ['check']);
   assert.equal(code, 0);
@@ -78,7 +138,13 @@ test('config check without a file says so', async (t) => {
 test('config check --json is one object, right or wrong', async (t) => {
   const directory = directoryWith(t, FULL);
   const right = await config(directory, ['check'], { json: true });
-  assert.deepEqual(JSON.parse(right.out.join()), { ok: true, file: join(directory, 'podserve.yaml'), certificates: 2, warnings: [] });
+  assert.deepEqual(JSON.parse(right.out.join()), {
+    ok: true,
+    file: join(directory, 'podserve.yaml'),
+    certificates: 2,
+    issuers: [],
+    warnings: [],
+  });
   const wrong = await config(directoryWith(t, 'emial: 1\ndomian: 2'), ['check'], { json: true });
   assert.equal(wrong.code, 2);
   const { ok, error } = JSON.parse(wrong.out.join()) as { ok: boolean; error: { code: string; problems: string[] } };
@@ -125,7 +191,7 @@ test('config show says of each value where it came from', async (t) => {
 });
 
 test('what config show prints means the same when it is read as the file', async (t) => {
-  for (const yaml of [FULL, '']) {
+  for (const yaml of [FULL, WITH_ISSUERS, '']) {
     const directory = directoryWith(t, yaml);
     const before = await loadConfig({ cwd: directory, env: {} });
     for (const options of [{}, { values: true }]) {
@@ -151,12 +217,13 @@ test('a service has a large file read by a process of its own, with the same res
     { length: 200 },
     (_, index) => `  - { name: c${index}, names: [c${index}.example.org], issuers: [self-signed] }`,
   );
-  const directory = directoryWith(t, FULL.replace('\nconsumers:', `\n${lines.join('\n')}\nconsumers:`));
+  const directory = directoryWith(t, `${WITH_ISSUERS}${lines.join('\n')}\n`);
   const options = { cwd: directory, env: { ...process.env, LOG_LEVEL: 'error' } };
   const apart = await loadConfigApart(options, [PODSERVE]);
   assert.deepEqual(apart, await loadConfig(options));
   assert.ok(Object.isFrozen(apart.certificates[5]?.identifiers));
-  assert.equal(new Set(apart.certificates.slice(5).map(({ issuers }) => issuers)).size, 1, 'lists are shared again');
+  assert.equal(Object.getPrototypeOf(apart.issuers), null, 'issuers.constructor is nobody');
+  assert.equal(new Set(apart.certificates.slice(2).map(({ issuers }) => issuers)).size, 1, 'lists are shared again');
   await assert.rejects(loadConfigApart(options, [join(directory, 'gone')]), { code: 'CONFIG_UNREADABLE', why: /ENOENT/ });
   await assert.rejects(loadConfigApart(options, ['/bin/false']), { code: 'CONFIG_UNREADABLE' });
   await assert.rejects(loadConfigApart(options, ['/bin/echo']), { code: 'CONFIG_UNREADABLE' });

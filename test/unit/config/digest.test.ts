@@ -22,6 +22,20 @@ test('the digest changes with whatever the configuration depends on, and with no
   assert.notEqual(await digest(), first);
 });
 
+test('the digest changes with the issuers, and with the directory that relative paths of variables begin at', async (t) => {
+  const cwd = writeConfig(t, 'issuers: { letsencrypt: { profile: classic } }');
+  const file = join(cwd, 'podserve.yaml');
+  const digest = async (env: Record<string, string> = {}, from = cwd): Promise<string> => {
+    return (await configDigest({ cwd: from, env, traits: ROOT, file })).digest;
+  };
+  const first = await digest();
+  assert.equal(await digest({}, '/'), first);
+  assert.notEqual(await digest({ CERT_PROFILE: 'tlsserver' }), first);
+  assert.notEqual(await digest({ CERT_ACME_CA_FILE: 'ca.pem' }), await digest({ CERT_ACME_CA_FILE: 'ca.pem' }, '/'));
+  writeFileSync(file, 'issuers: { letsencrypt: { profile: tlsserver } }');
+  assert.notEqual(await digest(), first);
+});
+
 test('the digest says which file it is of', async (t) => {
   const cwd = writeConfig(t, '');
   assert.equal((await configDigest({ cwd, env: {} })).file, join(cwd, 'podserve.yaml'));

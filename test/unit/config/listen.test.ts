@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { collide, formatListen, parseListen, type Listen } from '../../../src/config/listen.ts';
+import { collide, formatListen, parseListen, parseServer, type Listen } from '../../../src/config/listen.ts';
 
 function listen(text: string): Listen {
   return parseListen(text) ?? assert.fail(`${text} was not read`);
@@ -40,6 +40,30 @@ test('what is no place to listen is not read as one', () => {
     '1.2.3:80',
   ]) {
     assert.equal(parseListen(text), undefined, text);
+  }
+});
+
+test('servers to connect to are read with or without a port', () => {
+  const cases: [text: string, written: string | undefined][] = [
+    ['dns', 'dns:53'],
+    ['dns:5353', 'dns:5353'],
+    ['192.0.2.1', '192.0.2.1:53'],
+    ['2001:db8::1', '[2001:db8::1]:53'],
+    ['[2001:db8::1]', '[2001:db8::1]:53'],
+    ['[2001:db8::1]:5353', '[2001:db8::1]:5353'],
+    ['', undefined],
+    ['53', undefined],
+    [':53', undefined],
+    ['*:53', undefined],
+    ['0.0.0.0', undefined],
+    ['::', undefined],
+    ['[192.0.2.1]', undefined],
+    ['a b', undefined],
+    ['dns:0', undefined],
+  ];
+  for (const [text, written] of cases) {
+    const server = parseServer(text, 53);
+    assert.equal(server && formatListen(server), written, text);
   }
 });
 
