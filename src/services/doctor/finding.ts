@@ -1,0 +1,52 @@
+import { describeError, type PodserveError } from '../../platform/errors.ts';
+
+export const CHECKS = [
+  'clock',
+  'state',
+  'directory',
+  'profile',
+  'external-account',
+  'account',
+  'resolve',
+  'http-01',
+  'tls-alpn-01',
+  'caa',
+  'delegation',
+  'update-key',
+  'program',
+] as const;
+export type Check = (typeof CHECKS)[number];
+
+/** One thing that was looked at, and what came of it. */
+export interface Finding {
+  /** A name as people write it, the name of an issuer, or `this host`. */
+  readonly subject: string;
+  readonly check: Check;
+  /** `problem`: an order would fail, as far as can be seen from here. `warning`: it may. */
+  readonly ok: 'good' | 'warning' | 'problem';
+  /** What is so: one line. */
+  readonly what: string;
+  /** What to change; undefined where there is nothing to. */
+  readonly remedy: string | undefined;
+}
+
+/** What a judge says about something; whose it is, the caller adds. */
+export type Judgement = Pick<Finding, 'ok' | 'what' | 'remedy'>;
+
+export function good(what: string): Judgement {
+  return { ok: 'good', what, remedy: undefined };
+}
+
+export function warning(what: string, remedy: string): Judgement {
+  return { ok: 'warning', what, remedy };
+}
+
+export function problem(what: string, remedy: string): Judgement {
+  return { ok: 'problem', what, remedy };
+}
+
+/** An error that orders would meet as well. */
+export function troubled(error: PodserveError): Judgement {
+  const what = [error.message, error.where, error.why].filter(Boolean).join(': ');
+  return problem(what, error.remedy ?? describeError(error));
+}
