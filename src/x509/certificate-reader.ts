@@ -1,8 +1,10 @@
 import { elements, inside, type Element } from './der-reader.ts';
-import { SUBJECT_KEY_IDENTIFIER } from './extensions.ts';
+import { AUTHORITY_KEY_IDENTIFIER, SUBJECT_KEY_IDENTIFIER } from './extensions.ts';
 
 const EXPLICIT_VERSION = 0xa0;
 const EXTENSIONS = 0xa3;
+/** `[0] IMPLICIT` KeyIdentifier within AuthorityKeyIdentifier. */
+const KEY_IDENTIFIER = 0x80;
 
 /** DER of the subject's Name. @throws RangeError when the certificate is not DER */
 export function subjectName(certificate: Uint8Array): Uint8Array | undefined {
@@ -14,6 +16,17 @@ export function subjectName(certificate: Uint8Array): Uint8Array | undefined {
 export function subjectKeyIdentifierOf(certificate: Uint8Array): Uint8Array | undefined {
   const value = extensionValue(certificate, SUBJECT_KEY_IDENTIFIER);
   return value === undefined ? undefined : elements(value)[0]?.contents;
+}
+
+/** The keyIdentifier of RFC 5280 §4.2.1.1. @throws RangeError when the certificate is not DER */
+export function authorityKeyIdentifierOf(certificate: Uint8Array): Uint8Array | undefined {
+  const value = extensionValue(certificate, AUTHORITY_KEY_IDENTIFIER);
+  return value === undefined ? undefined : inside(value).find(({ tag }) => tag === KEY_IDENTIFIER)?.contents;
+}
+
+/** The contents octets of the serial number's INTEGER (RFC 5280 §4.1.2.2). @throws RangeError when the certificate is not DER */
+export function serialNumberOf(certificate: Uint8Array): Uint8Array | undefined {
+  return fieldsOf(certificate).find(({ tag }) => tag !== EXPLICIT_VERSION)?.contents;
 }
 
 /**

@@ -9,7 +9,7 @@ export const SUBJECT_KEY_IDENTIFIER = objectIdentifier('2.5.29.14');
 const KEY_USAGE_EXTENSION = objectIdentifier('2.5.29.15');
 const SUBJECT_ALTERNATIVE_NAME = objectIdentifier('2.5.29.17');
 const BASIC_CONSTRAINTS = objectIdentifier('2.5.29.19');
-const AUTHORITY_KEY_IDENTIFIER = objectIdentifier('2.5.29.35');
+export const AUTHORITY_KEY_IDENTIFIER = objectIdentifier('2.5.29.35');
 const EXTENDED_KEY_USAGE = objectIdentifier('2.5.29.37');
 const ACME_IDENTIFIER = objectIdentifier('1.3.6.1.5.5.7.1.31');
 
