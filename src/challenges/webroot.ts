@@ -1,4 +1,16 @@
-import { closeSync, constants, fchmodSync, lstatSync, openSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 
 import type { ChallengeConfig } from '../config/config.ts';
@@ -116,7 +128,7 @@ function putAnswer(file: string, keyAuthorization: string): void {
 function removeAnswer(file: string, keyAuthorization: string): void {
   try {
     const read = readBounded(file, LARGEST_ANSWER);
-    if ('text' in read && read.text === keyAuthorization) rmSync(file);
+    if ('text' in read && read.text === keyAuthorization) unlinkSync(file);
   } catch (error) {
     if (systemCode(error) !== 'ENOENT' && systemCode(error) !== 'ENOTDIR') throw error;
   }
@@ -140,7 +152,7 @@ function removedStale(directory: string, name: string, before: number): boolean 
     const stat = lstatSync(file);
     if (!isToken(token) || !stat.isFile() || stat.mtimeMs >= before) return false;
     if (token === name && !isAnswerTo(token, file)) return false;
-    rmSync(file);
+    unlinkSync(file);
     return true;
   } catch {
     return false;
@@ -152,7 +164,9 @@ function isAnswerTo(token: string, file: string): boolean {
   return 'text' in read && read.text.startsWith(`${token}.`);
 }
 
-function failure(what: string, file: string, webroot: string | undefined, cause: unknown): PodserveError {
+function failure(what: string, file: string, webroot: string | undefined, cause: unknown): unknown {
+  // What is no refusal of the system is a mistake of ours, and keeps its own stack.
+  if (systemCode(cause) === undefined) return cause;
   const setting = webroot === undefined ? 'the challenges volume' : 'http01.webroot';
   const missing = cause instanceof Error && 'path' in cause && cause.path === webroot;
   return new PodserveError('CHALLENGE_FAILED', what, {

@@ -26,6 +26,8 @@ export interface StackWish {
   readonly certificates?: Readonly<Record<string, readonly string[]>>;
   readonly sites?: readonly SiteWish[];
   readonly hsts?: number;
+  /** Where plain HTTP listens. Default: 127.0.0.1. */
+  readonly httpHost?: string;
 }
 
 /** A state directory, ports and a configuration for one `podserve apache`. */
@@ -84,11 +86,11 @@ export async function apacheStack(t: TestContext, wish: StackWish = {}): Promise
     https,
     status,
     endpoint,
-    configure({ certificates = { default: ['localhost'] }, sites = [{ certificate: 'default' }], hsts }) {
+    configure({ certificates = { default: ['localhost'] }, sites = [{ certificate: 'default' }], hsts, httpHost = '127.0.0.1' }) {
       const text = {
         certificates: Object.entries(certificates).map(([name, names]) => ({ name, names, issuers: ['self-signed'] })),
         apache: {
-          http: `127.0.0.1:${http}`,
+          http: `${httpHost}:${http}`,
           https: `127.0.0.1:${https}`,
           status: `127.0.0.1:${status}`,
           ...(hsts === undefined ? {} : { hsts }),
