@@ -92,7 +92,7 @@ function refusal(rcode: string, { key }: UpdateServer, { name, zone }: Place): r
     case 'REFUSED':
       return [
         `the key ${key.name} may not change the TXT records of ${name}`,
-        `allow it in the server's configuration of ${zone}; in BIND: update-policy { grant ${key.name} name ${name}. TXT; };`,
+        `allow it in the server's configuration of ${zone}; in BIND: update-policy { grant ${key.name} name ${name}. TXT; }; or, where it is a secondary, name the primary in dns01.server`,
       ];
     case 'NOTAUTH':
       return [
