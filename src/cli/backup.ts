@@ -10,9 +10,10 @@ export const command: Command = {
   summary: 'put authority, certificates and configuration into one archive',
   help: `usage: podserve backup FILE [--force] [--json]
 
-Writes one .tar.gz with the authority (the key of the built-in CA, the ledger), every published certificate with its
+Writes one .tar.gz with the authority (the key of the built-in CA, ACME accounts and orders, the ledger), every published certificate with its
 key, and podserve.yaml, as they are at one moment; services may go on meanwhile. FILE holds private keys: it is
-readable by its owner alone, and should be kept as safe as the keys. Files that podserve.yaml names are not in it.
+readable by its owner alone, and should be kept as safe as the keys. Files that podserve.yaml names are not in it:
+those that ACME servers need are listed.
 
   --force        replace FILE if it exists
   --config FILE  the configuration (default: ./podserve.yaml, then /data/config/podserve.yaml)
@@ -37,6 +38,7 @@ async function run(args: Arguments, context: Context): Promise<number> {
     paths: pathsOf(args, context),
     configFile: text(args, 'config'),
     cwd: context.cwd,
+    env: context.env,
     publisher: publisherOf('backup', context.env),
     now: context.clock.now(),
     force: flag(args, 'force'),

@@ -5,6 +5,7 @@ import { DatabaseSync } from 'node:sqlite';
 
 import type { Publisher } from '../../certificate/generation.ts';
 import { readSource } from '../../config/source.ts';
+import type { Environment } from '../../config/variables.ts';
 import type { StatePaths } from '../../config/state.ts';
 import { SECOND } from '../../platform/clock.ts';
 import { PodserveError, describeError, messageOf, systemCode } from '../../platform/errors.ts';
@@ -14,8 +15,10 @@ import { version } from '../../platform/version.ts';
 import { lockPublication } from '../../publication/lock.ts';
 import { listNames } from '../../publication/layout.ts';
 import { survey } from '../certificates/survey.ts';
+import { withCopies } from './changing.ts';
 import { contentsOf, fileEntry, type ArchiveEntry } from './contents.ts';
 import { CONFIG_FILE, FORMAT_FILE, FORMAT_VERSION, LEDGER_FILE, PARTS, type FormatDocument } from './format.ts';
+import { filesLeftOut } from './outside.ts';
 import { writeArchive } from './write.ts';
 
 export interface BackupOptions {
@@ -25,6 +28,8 @@ export interface BackupOptions {
   /** Of `--config`; otherwise the default ones are looked for. */
   readonly configFile: string | undefined;
   readonly cwd: string;
+  /** Names files too: those are not in the archive, and said. */
+  readonly env: Environment;
   readonly publisher: Publisher;
   /** ms since the epoch */
   readonly now: number;
@@ -54,7 +59,9 @@ const LOCK_WAIT = 30 * SECOND;
 export async function backup(options: BackupOptions): Promise<BackupReport> {
   const { file, paths, publisher, signal } = options;
   checkTarget(options);
-  const configuration = await readSource({ file: options.configFile, cwd: options.cwd });
+  const { configFile, cwd, env } = options;
+  const configuration = await readSource({ file: configFile, cwd });
+  const leftOut = await filesLeftOut({ file: configFile, env, cwd }, paths);
   const work = makeWorkDirectory(file);
   try {
     await using lock = await lockPublication(paths.certificates, { publisher, waitMs: LOCK_WAIT, signal });
@@ -64,7 +71,7 @@ export async function backup(options: BackupOptions): Promise<BackupReport> {
     if (ledger.copy !== undefined) more.push({ ...fileEntry(LEDGER_FILE, ledger.copy), mode: 0o600 });
     // Its real path: what is behind a link is what is wanted.
     if (configuration !== undefined) more.push(fileEntry(CONFIG_FILE, realpathSync(configuration.file)));
-    const all = [...entries, ...more];
+    const all = [...withCopies(entries, work), ...more];
     const archive = join(work, 'archive');
     await writeArchive(archive, formatEntry(options, all.length), all, signal);
     const certificates = listNames(lock.root);
@@ -74,7 +81,7 @@ export async function backup(options: BackupOptions): Promise<BackupReport> {
       certificates,
       authority: entries.some(({ path }) => path === 'authority'),
       configuration: configuration?.file,
-      warnings: [...warnings, ...ledger.warnings, ...(await unsound(lock.root, certificates))],
+      warnings: [...warnings, ...ledger.warnings, ...(await unsound(lock.root, certificates)), ...leftOut],
     };
     renameSync(archive, file);
     await syncDirectory(dirname(file));

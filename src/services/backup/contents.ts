@@ -22,7 +22,7 @@ export interface ArchiveEntry {
 }
 
 /** Locks and the names of their holders belong to processes, not to the state; of the ledger a copy is taken. */
-const NOT_STATE = /^(certificates\/\.lock|authority\/resident\.|authority\/ledger\.sqlite(-|$))/;
+const NOT_STATE = /^(certificates\/\.lock|authority\/resident\.|authority\/ledger\.sqlite(-|$)|authority\/acme\/\.locks$)/;
 
 /** What a backup of a state directory holds, directories before what is in them, and what it leaves out. */
 export function contentsOf(state: string): { entries: ArchiveEntry[]; warnings: string[] } {
@@ -30,7 +30,8 @@ export function contentsOf(state: string): { entries: ArchiveEntry[]; warnings: 
   const warnings: string[] = [];
   const walk = (path: string): void => {
     const source = join(state, path);
-    const stat = lstatSync(source);
+    const stat = lstatSync(source, { throwIfNoEntry: false });
+    if (stat === undefined) return;
     if (stat.isDirectory()) {
       entries.push(entryOf(path, 'Directory', source, stat));
       for (const name of readdirSync(source).sort()) {
