@@ -12,6 +12,7 @@ const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<{
   ca: { summary: 'show, export and trust the root of the built-in CA', load: () => import('./cli/ca.ts') },
   certificates: { summary: 'make, renew and publish the configured certificates', load: () => import('./cli/certificates.ts') },
   config: { summary: 'check or show the configuration as it is understood', load: () => import('./cli/config.ts') },
+  doctor: { summary: 'look for what would make the order of a certificate fail', load: () => import('./cli/doctor.ts') },
   down: { summary: 'end what runs in a state directory', load: () => import('./cli/down.ts') },
   import: { summary: 'take over the certificates of an existing certbot', load: () => import('./cli/import.ts') },
   logs: { summary: 'show the log of podserve up', load: () => import('./cli/logs.ts') },

@@ -66,8 +66,9 @@ function accountOf(
   issuer: AcmeIssuerConfig,
   paths: StatePaths,
 ): { readonly url: string | undefined } | { readonly trouble: PodserveError } {
+  const rehearsed = issuer.rehearse !== undefined;
   try {
-    return { url: readAccount(join(paths.acme, issuer.name), serverOf(issuer))?.url };
+    return { url: readAccount(join(paths.acme, rehearsed ? `${issuer.name}-rehearsal` : issuer.name), serverOf(issuer))?.url };
   } catch (error) {
     if (error instanceof PodserveError) return { trouble: error };
     throw error;

@@ -44,7 +44,7 @@ export function askNames(resolvers: readonly string[], signal: AbortSignal): Nam
       const key = `${zone} ${servers.join(' ')}`;
       const answers = zoneServers.get(key) ?? askZone(zone, servers, resolvers, signal);
       zoneServers.set(key, answers);
-      return { chain, zone, servers: await answers };
+      return { chain, zone, registry: await isRegistry(zone), servers: await answers };
     },
   };
 }
@@ -72,6 +72,14 @@ function addressesIn(looked: Looked, type: 'A' | 'AAAA'): AddressLookup {
 function caaStep(name: string, looked: Looked | undefined): CaaStep {
   if (looked === undefined || 'failure' in looked) return { name, records: [], failure: looked?.failure ?? 'not asked' };
   return { name, records: looked.answer.answers.flatMap((record) => (record.type === 'CAA' ? [record] : [])) };
+}
+
+/** `lan` may well be a zone of somebody's own, `org` is not (publicsuffix.org). */
+async function isRegistry(zone: string): Promise<boolean> {
+  if (zone === '.') return true;
+  const { parse } = await import('tldts');
+  const { isIcann, publicSuffix } = parse(zone, { validateHostname: false });
+  return isIcann === true && publicSuffix === zone;
 }
 
 async function askZone(zone: string, servers: readonly string[], resolvers: readonly string[], signal: AbortSignal): Promise<ZoneServer[]> {

@@ -1,5 +1,4 @@
 import { displayIdentifier, type Identifier } from '../../certificate/identifier.ts';
-import type { CertificateSpec } from '../../certificate/spec.ts';
 import type { AcmeIssuerConfig, Config } from '../../config/config.ts';
 import type { StatePaths } from '../../config/state.ts';
 import { SECOND, type Clock } from '../../platform/clock.ts';
@@ -18,7 +17,7 @@ import { judgeOwnAddress, judgeResolution } from './judge-resolve.ts';
 
 export interface Examination {
   readonly config: Config;
-  readonly spec: CertificateSpec;
+  readonly identifiers: readonly Identifier[];
   readonly issuer: AcmeIssuerConfig;
   readonly paths: StatePaths;
   readonly clock: Clock;
@@ -30,12 +29,18 @@ export interface Examination {
   readonly ports: { readonly http: number; readonly https: number };
 }
 
+/** RFC 8555 §8.3, RFC 8737 §3. */
+export const CA_PORTS = { http: 80, https: 443 } as const;
+
 /** A certificate may have a hundred names, and each asks some twenty questions. */
 const AT_ONCE = 50;
 
-/** Everything that has a say in whether an order of this issuer for this certificate will do. */
+/**
+ * Everything that has a say in whether an order of these names at this issuer will do.
+ * @throws the signal's reason
+ */
 export async function examine(examination: Examination): Promise<Finding[]> {
-  const { config, spec, issuer, paths, clock, signal, timeoutMs } = examination;
+  const { config, identifiers, issuer, paths, clock, signal, timeoutMs } = examination;
   const within = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
   const names = askNames(config.resolvers, within);
   const ca = askCa(issuer, paths, clock, within);
@@ -48,7 +53,7 @@ export async function examine(examination: Examination): Promise<Finding[]> {
   const [ofCa, ofProgram, ofNames] = await Promise.all([
     bound(issuer.name, 'directory', async () => (await ca).judgements.map((one) => ({ subject: issuer.name, ...one }))),
     examineSolver(issuer),
-    eachLimited(spec.identifiers, AT_ONCE, (identifier) => examineName(identifier, place)),
+    eachLimited(identifiers, AT_ONCE, (identifier) => examineName(identifier, place)),
   ]);
   signal.throwIfAborted();
   return [...ofCa, ...ofProgram, ...ofNames.flat()];

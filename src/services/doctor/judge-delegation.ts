@@ -5,6 +5,8 @@ export interface Delegation {
   /** The name that CAs ask for, and each that a CNAME leads to. */
   readonly chain: readonly string[];
   readonly zone: string;
+  /** Whether the zone is a registry's or the root: nobody's own. */
+  readonly registry: boolean;
   readonly servers: readonly ZoneServer[];
 }
 
@@ -22,11 +24,11 @@ export type ZoneAnswer =
   | { readonly state: 'silent'; readonly address: string; readonly why: string };
 
 /** Whether the answer of dns-01 can be put where the CA will look for it, and be seen at every server (RFC 8555 §8.4). */
-export function judgeDelegation({ chain, zone, servers }: Delegation): Judgement[] {
+export function judgeDelegation({ chain, zone, registry, servers }: Delegation): Judgement[] {
   const [first = '', ...links] = chain;
   const last = chain.at(-1) ?? first;
   const way = links.length === 0 ? first : chain.join(' → ');
-  if (zone === '.' || !zone.includes('.')) {
+  if (registry) {
     const remedy = links.length === 0 ? `register ${last}` : `correct the CNAME of ${chain.at(-2)}, or make a zone that holds ${last}`;
     return [problem(`${way} lies in no zone of its own: the nearest above it is ${zone === '.' ? 'the root' : zone}`, remedy)];
   }

@@ -1,6 +1,11 @@
+import type { CertificateSpec } from '../../certificate/spec.ts';
 import { SECOND } from '../../platform/clock.ts';
-import { examine, type Examination } from './examine.ts';
+import { CA_PORTS, examine, type Examination } from './examine.ts';
 import type { Finding } from './finding.ts';
+
+export interface PreflightOptions extends Omit<Examination, 'identifiers' | 'timeoutMs' | 'ports'> {
+  readonly spec: CertificateSpec;
+}
 
 const TIMEOUT = 15 * SECOND;
 
@@ -9,6 +14,6 @@ const TIMEOUT = 15 * SECOND;
  * for a good one. Takes 15 s at most, and leaves nothing behind.
  * @throws the signal's reason
  */
-export async function preflight(options: Omit<Examination, 'timeoutMs' | 'ports'>): Promise<Finding[]> {
-  return examine({ ...options, timeoutMs: TIMEOUT, ports: { http: 80, https: 443 } });
+export async function preflight({ spec, ...options }: PreflightOptions): Promise<Finding[]> {
+  return examine({ ...options, identifiers: spec.identifiers, timeoutMs: TIMEOUT, ports: CA_PORTS });
 }
