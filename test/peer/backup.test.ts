@@ -176,7 +176,7 @@ test('a full disk leaves no half backup, and the one that was there', async (t) 
   // One that has no room for the ledger's copy, and one that has, but not for the archive.
   for (const [pages, line] of [
     [3, /the ledger cannot be copied: .*full; see whether there is room/],
-    [pagesOfLedger(home) + 3, /the backup failed: .*ENOSPC.*free some space/],
+    [pagesOfLedger(home) + 2, /the backup failed: .*ENOSPC.*free some space/],
   ] as const) {
     succeeded(await run('mount', ['-t', 'tmpfs', '-o', `size=${pages * 4}k`, 'tmpfs', small]));
     try {
