@@ -44,7 +44,7 @@ export interface Situation {
   readonly kept: readonly Kept[];
   /** When an earlier failure allows the next try, or undefined. */
   readonly retryAt: number | undefined;
-  /** When that failure was; left out: the back-off binds issuers too that only the emergency line has let in since. */
+  /** When that failure was; left out: a wait that the CA imposed binds all issuers, past the emergency line too. */
   readonly failedAt?: number | undefined;
   /** What the CA last said about exactly the current leaf. */
   readonly advice?: Advice | undefined;
@@ -118,7 +118,7 @@ const LAST_DATE = 8.64e15;
  * served: an issuer that is remote may fail for months, and every wait for it ends in time to renew a placeholder.
  */
 export function decide(situation: Situation): Decision {
-  const { spec, current, now, force } = situation;
+  const { current, now, force } = situation;
   const emergency = isEmergency(situation);
   if (situation.clockBehind && !force) {
     return {
@@ -237,13 +237,15 @@ function holdOn({ held, now }: Situation, issuer: string): Held | undefined {
 }
 
 /**
- * Who may be asked during a back-off that began before the emergency did: the issuers that were not allowed then. A CA
- * that asks for a week of patience shall not keep the next one from stepping in.
+ * Who may be asked although the last try failed: past the emergency line, the issuers that were not allowed when it did.
+ * Only where the CA imposed the wait, which shows in its length: the own back-off never takes more than half of what is
+ * left. A CA that wants a week of patience shall not keep the next one from stepping in.
  */
-function newlyAllowed({ spec, current, revoked, failedAt }: Situation, allowed: readonly string[]): readonly string[] {
-  if (failedAt === undefined || current.state !== 'published') return [];
+function newlyAllowed({ spec, current, revoked, failedAt, retryAt }: Situation, allowed: readonly string[]): readonly string[] {
+  if (failedAt === undefined || retryAt === undefined || current.state !== 'published') return [];
   const since = Math.min(emergencyLine(spec, current), revoked?.at ?? Infinity);
-  if (failedAt >= since) return [];
+  const imposed = retryAt - failedAt > (current.notAfter - failedAt) / 2;
+  if (failedAt >= since || !imposed) return [];
   const before = allowedIssuers(spec, current, false);
   return allowed.filter((issuer) => !before.includes(issuer));
 }
