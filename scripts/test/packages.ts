@@ -10,6 +10,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   'bind9-utils': '/usr/bin/named-checkconf',
   certbot: '/usr/bin/certbot',
   chromium: '/usr/bin/chromium',
+  curl: '/usr/bin/curl',
   'debian-archive-keyring': '/usr/share/keyrings/debian-archive-keyring.gpg',
   'dovecot-imapd': '/usr/lib/dovecot/imap',
   'dovecot-pop3d': '/usr/lib/dovecot/pop3',
