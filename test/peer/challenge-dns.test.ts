@@ -69,6 +69,10 @@ for (const algorithm of ['hmac-sha1', 'hmac-sha224', 'hmac-sha256', 'hmac-sha384
   });
 }
 
+function quoted(...values: readonly string[]): string[] {
+  return values.map((value) => `"${value}"`).sort();
+}
+
 test('wildcard and apex answers stand together under one name, a foreign value stays, and each is taken away alone', async (t) => {
   const asked = await lab(t);
   const name = '_acme-challenge.lab.test';
@@ -79,7 +83,6 @@ test('wildcard and apex answers stand together under one name, a foreign value s
   await using dns = await solver(asked);
   const [apex, wildcard] = [challengeTask('lab.test'), challengeTask('*.lab.test')];
   await Promise.all([dns.present(apex, soon()), dns.present(wildcard, soon())]);
-  const quoted = (...values: string[]): string[] => values.map((value) => `"${value}"`).sort();
   const foreign = "somebody else's";
   assert.deepEqual(await asked.server.dig(name, 'TXT'), quoted(challengeValue(apex), challengeValue(wildcard), foreign));
   await dns.cleanup(apex);
