@@ -112,6 +112,7 @@ function assertAlwaysServed({ published }: History, until: number): void {
   for (const { current, from, to } of spans.filter((span) => span.to > span.from)) {
     assert.ok(current.state === 'published', `nothing was published at ${(from - START) / DAY} days`);
     assert.ok(current.notBefore <= from && to <= current.notAfter, `it expired ${(to - current.notAfter) / HOUR} h before the next`);
+    if (current.placeholder) assert.ok(to - current.notBefore <= PLACEHOLDER_LIFETIME / 2, 'a placeholder was not renewed at its half');
   }
   assert.ok(switches.length > 0);
 }
