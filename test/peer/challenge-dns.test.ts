@@ -200,13 +200,13 @@ test('a zone that the server does not serve is told, and so is one that it has g
 
 test('a secondary that forwards no updates refuses, and that the primary is wanted is told', async (t) => {
   const { server, key } = await lab(t);
-  const secondary = await startNameServer(t, { keys: [key], zones: [{ name: 'lab.test', primary: server.port }] });
+  const secondary = await startNameServer(t, { keys: [key], zones: [{ name: 'lab.test', primary: `127.0.0.1 port ${server.port}` }] });
   assert.match(await refusal({ server: secondary, key }), /REFUSED: .*where it is a secondary, name the primary in dns01\.server/);
 });
 
 test('a secondary that forwards updates takes them', async (t) => {
   const { server, key } = await lab(t);
-  const zones = [{ name: 'lab.test', primary: server.port, statements: 'allow-update-forwarding { any; };' }];
+  const zones = [{ name: 'lab.test', primary: `127.0.0.1 port ${server.port}`, statements: 'allow-update-forwarding { any; };' }];
   const secondary = await startNameServer(t, { keys: [key], zones });
   await using dns = await solver({ server: secondary, key, resolver: server, servers: [server] });
   const task = challengeTask('www.lab.test');
@@ -241,7 +241,7 @@ test('a secondary that lags is waited for, and the answer is there on both when 
     keys: [key],
     zones: [{ name: 'lab.test', statements: `${grant(key, '_acme-challenge.www.lab.test')} notify no;` }],
   });
-  const secondary = await startNameServer(t, { zones: [{ name: 'lab.test', primary: server.port }] });
+  const secondary = await startNameServer(t, { zones: [{ name: 'lab.test', primary: `127.0.0.1 port ${server.port}` }] });
   await using dns = await solver({ server, key, servers: [server, secondary], timeout: 20 * SECOND });
   const task = challengeTask('www.lab.test');
   let told = false;
@@ -260,7 +260,7 @@ test('a secondary that never gets the record is named after the time-out, and th
     keys: [key],
     zones: [{ name: 'lab.test', statements: `${grant(key, '_acme-challenge.www.lab.test')} notify no;` }],
   });
-  const secondary = await startNameServer(t, { zones: [{ name: 'lab.test', primary: server.port }] });
+  const secondary = await startNameServer(t, { zones: [{ name: 'lab.test', primary: `127.0.0.1 port ${server.port}` }] });
   const line = await refusal({ server, key, servers: [server, secondary], timeout: SECOND });
   assert.ok(line.includes(`after 1s lack it: ${secondary.server} does not have the record;`), line);
   assert.deepEqual(await server.dig('_acme-challenge.www.lab.test', 'TXT'), []);

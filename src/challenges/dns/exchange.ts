@@ -114,7 +114,8 @@ async function overUdp<T>({ server, address, attempt, timeoutMs, signal }: Trial
     }
   });
   // A connected socket takes datagrams from this address and port alone, and learns that nobody listens there.
-  socket.connect(address.port, address.host, () => socket.send(attempt.wire, (error) => error && fail(error)));
+  socket.once('connect', () => socket.send(attempt.wire, (error) => error && fail(error)));
+  socket.connect(address.port, address.host);
   const silence = (): DnsFailure => silent(server, timeoutMs, nonsense);
   return await within({ promise, ms: timeoutMs, late: silence, signal, close: () => socket.close() });
 }
