@@ -32,7 +32,7 @@ export function checkIssuable(
 }
 
 /** Pure. The first reason why the issuer can never give the certificate, or undefined. */
-export function contradiction(spec: CertificateSpec, issuer: AcmeIssuerConfig): Contradiction | undefined {
+function contradiction(spec: CertificateSpec, issuer: AcmeIssuerConfig): Contradiction | undefined {
   return challengeContradiction(spec, issuer) ?? (isLetsEncrypt(issuer.directory) ? letsEncryptContradiction(spec, issuer) : undefined);
 }
 

@@ -67,6 +67,17 @@ test('an issuer that is not whole or not there is refused with the remedy', asyn
   assert.match(typo ?? '', /there is no issuer "hoise"; did you mean house\?/);
 });
 
+test('a password in the URL of a directory is refused without being quoted', async (t) => {
+  for (const yaml of [
+    issuer('directory: "https://user:geheim@ca.example.org/"'),
+    'certificates: [{ name: default, issuers: ["https://user:geheim@ca.example.org/"] }]',
+  ]) {
+    const [line] = await refused(t, yaml);
+    assert.match(line ?? '', /what has a password in it is no https:\/\/ URL of an ACME directory/);
+    assert.doesNotMatch(line ?? '', /geheim/);
+  }
+});
+
 test('mustStaple is refused with the reason, wherever somebody puts it', async (t) => {
   const told = /mustStaple: OCSP ended in 2025-08: .* a certificate that demands it would stop working; remove it/;
   await eachRefused(t, [
