@@ -1,15 +1,14 @@
-import type { KeyObject } from 'node:crypto';
-
 import type { NewAccount } from '../../acme/client.ts';
 import type { Account, Signatory } from '../../acme/resources.ts';
 import type { AcmeIssuerConfig } from '../../config/config.ts';
 import { newKeyPair } from '../../x509/key.ts';
 import { addAccount, readAccount, updateAccount, type StoredAccount } from './account-file.ts';
-import { failing, problemIn, type Attempt } from './classify.ts';
+import { failing, type Attempt } from './classify.ts';
 import { externalAccount } from './eab.ts';
 import { IssueFailure } from './failure.ts';
-import { problemType, type Step } from './kinds.ts';
-import type { AccountPlace } from './place.ts';
+import { findAccount } from './find-account.ts';
+import type { Step } from './kinds.ts';
+import type { AccountPlace, NewAccountPlace } from './place.ts';
 import { finishRollOver } from './roll-over.ts';
 
 /** An account that the server knows. */
@@ -23,7 +22,7 @@ export interface KnownAccount extends StoredAccount, Signatory {
  * @param what for the failure, in one clause
  * @throws IssueFailure; PodserveError AUTHORITY_UNREADABLE, AUTHORITY_UNWRITABLE; the signal's reason
  */
-export async function ensureAccount(place: AccountPlace, what: string, signal: AbortSignal): Promise<KnownAccount> {
+export async function ensureAccount(place: NewAccountPlace, what: string, signal: AbortSignal): Promise<KnownAccount> {
   const { config, directory, clock } = place;
   const server = serverOf(config);
   const present = readAccount(directory, server);
@@ -38,12 +37,14 @@ export async function ensureAccount(place: AccountPlace, what: string, signal: A
   const made = { directory: server, key, url: undefined, contact, createdAt: clock.now(), nextKey: undefined };
   // What the operator has to mend is found out before a key is kept.
   await binding(place, attempt, signal);
-  return register(place, await addAccount(directory, made), false, attempt, signal);
+  const kept = await addAccount(directory, made);
+  // Another process may have been first: then the server may know its key already.
+  return register(place, kept, kept.key !== key, attempt, signal);
 }
 
 /** Once more with the same key, for a server that has lost its database. @throws as `ensureAccount` */
 export async function makeAccountAnew(
-  place: AccountPlace,
+  place: NewAccountPlace,
   account: KnownAccount,
   what: string,
   signal: AbortSignal,
@@ -70,7 +71,7 @@ export function accountAttempt({ config, clock }: AccountPlace, what: string, st
 }
 
 async function register(
-  place: AccountPlace,
+  place: NewAccountPlace,
   stored: StoredAccount,
   mayBeKnown: boolean,
   attempt: Attempt,
@@ -90,28 +91,6 @@ async function register(
   if (account.status !== 'valid') throw unusable(attempt, account);
   const known = await updateAccount({ ...stored, url: account.url, contact: account.created ? contact : account.contact });
   return toldContact(place, { ...known, url: account.url }, attempt, signal);
-}
-
-/** The account of a key, or undefined where the server has none. @throws as the client, classified */
-export async function findAccount(
-  place: AccountPlace,
-  key: KeyObject,
-  attempt: Attempt,
-  signal: AbortSignal,
-): Promise<Account | undefined> {
-  const request: NewAccount = { contact: [], termsOfServiceAgreed: true, onlyReturnExisting: true };
-  try {
-    return await place.client.newAccount(key, request, signal).catch(failing(attempt));
-  } catch (error) {
-    if (isUnknownAccount(error)) return undefined;
-    throw error;
-  }
-}
-
-/** Whether the server says that it knows no such account. */
-export function isUnknownAccount(error: unknown): boolean {
-  const problem = problemIn(error);
-  return problem !== undefined && problemType(problem) === 'accountDoesNotExist';
 }
 
 async function binding(place: AccountPlace, attempt: Attempt, signal: AbortSignal): Promise<NewAccount['externalAccount']> {

@@ -1,13 +1,8 @@
-import { realpathSync, readFileSync } from 'node:fs';
-
 import type { AcmeClient } from '../../acme/client.ts';
-import type { AcmeIssuerConfig } from '../../config/config.ts';
 import type { ChallengeSolver } from '../../challenges/solver.ts';
-import { messageOf } from '../../platform/errors.ts';
-import { version } from '../../platform/version.ts';
 import type { AcmeIssuer, AcmeIssuerOptions } from './acme.ts';
 import { certificateId } from './certificate-id.ts';
-import { IssueFailure } from './failure.ts';
+import { openClient } from './open-client.ts';
 import { issueCertificate } from './issue.ts';
 import { forget } from './order.ts';
 import type { OrderPlace } from './place.ts';
@@ -55,30 +50,6 @@ export async function openAcmeIssuer(options: AcmeIssuerOptions, overrides: Acme
     },
     [Symbol.asyncDispose]: () => opening.disposeAsync(),
   };
-}
-
-/** The client for an issuer's server. @throws IssueFailure of kind configuration when its roots cannot be read */
-export async function openClient(config: AcmeIssuerConfig): Promise<AcmeClient> {
-  const { openAcmeClient } = await import('../../acme/open.ts');
-  const { directory, caFile } = config;
-  const ca = caFile === undefined ? {} : { ca: readRoots(config.name, caFile) };
-  return openAcmeClient({ directory, userAgent: `podserve/${version()}`, ...ca });
-}
-
-function readRoots(issuer: string, file: string): string {
-  try {
-    // Files that Kubernetes mounts are links.
-    return readFileSync(realpathSync(file), 'utf8');
-  } catch (cause) {
-    throw new IssueFailure(`the roots to trust for ${issuer} cannot be read`, {
-      kind: 'configuration',
-      scope: 'issuer',
-      where: file,
-      why: messageOf(cause),
-      remedy: `correct issuers.${issuer}.caFile, or make the file readable for user ${process.geteuid?.() ?? '?'}`,
-      cause,
-    });
-  }
 }
 
 /** One opening for all; one that failed is tried again by the next. */

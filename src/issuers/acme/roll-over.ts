@@ -1,11 +1,10 @@
 import type { KeyObject } from 'node:crypto';
 
-import type { Account } from '../../acme/resources.ts';
 import { describeError } from '../../platform/errors.ts';
 import { newKeyPair } from '../../x509/key.ts';
 import { updateAccount, type StoredAccount } from './account-file.ts';
 import { failing, problemIn, type Attempt } from './classify.ts';
-import { problemType } from './kinds.ts';
+import { findAccount } from './find-account.ts';
 import type { AccountPlace } from './place.ts';
 
 type Known = StoredAccount & { readonly url: string };
@@ -17,9 +16,12 @@ type Known = StoredAccount & { readonly url: string };
  * @throws IssueFailure; PodserveError AUTHORITY_UNWRITABLE; the signal's reason
  */
 export async function rollOver(place: AccountPlace, account: Known, attempt: Attempt, signal: AbortSignal): Promise<Known> {
+  if (account.nextKey !== undefined) {
+    const found = await findAccount(place, account.nextKey, attempt, signal);
+    if (found?.url === account.url) return promoted(account, account.nextKey);
+  }
   const nextKey = account.nextKey ?? (await newKeyPair('ecdsa-p256')).privateKey;
   const begun = account.nextKey === undefined ? await keep({ ...account, nextKey }) : account;
-  if (account.nextKey !== undefined && (await isThrough(place, begun, attempt, signal))) return promoted(begun, nextKey);
   await place.client.changeKey(begun, nextKey, signal).catch(failing(attempt));
   return promoted(begun, nextKey);
 }
@@ -43,23 +45,8 @@ export async function finishRollOver(place: AccountPlace, account: Known, attemp
   }
 }
 
-async function isThrough(place: AccountPlace, account: Known, attempt: Attempt, signal: AbortSignal): Promise<boolean> {
-  if (account.nextKey === undefined) return false;
-  const request = { contact: [], termsOfServiceAgreed: true, onlyReturnExisting: true };
-  const found = await place.client.newAccount(account.nextKey, request, signal).catch(unlessUnknown(attempt));
-  return found?.url === account.url;
-}
-
 function promoted(account: Known, key: KeyObject): Promise<Known> {
   return keep({ ...account, key, nextKey: undefined });
-}
-
-function unlessUnknown(attempt: Attempt): (error: unknown) => Account | undefined {
-  return (error) => {
-    const problem = problemIn(error);
-    if (problem !== undefined && problemType(problem) === 'accountDoesNotExist') return undefined;
-    return failing(attempt)(error);
-  };
 }
 
 async function keep(account: Known): Promise<Known> {
