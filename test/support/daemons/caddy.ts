@@ -23,8 +23,6 @@ export interface CaddyAcme {
   readonly daemon: Running;
   /** Runs a program to its end in Caddy's network, with its names. */
   inside(program: string, args: readonly string[], options?: RunOptions): Promise<Finished>;
-  /** The words to put before a command so that it runs inside. */
-  readonly prefix: readonly string[];
 }
 
 /** Debian sid's Caddy, unpacked; needs root for the namespaces, which end with it. */
@@ -46,14 +44,17 @@ export async function startCaddyAcme(t: Pick<TestContext, 'after'>, options: Cad
   await daemon.says(/serving initial configuration/);
   await daemon.says(/certificate obtained successfully/);
   const caFile = at('storage/pki/authorities/local/root.crt');
-  const prefix = ['nsenter', '--target', String(daemon.child.pid), '--net', '--mount', '--'];
+  const enter = ['--target', String(daemon.child.pid), '--net', '--mount'];
   return {
     directory: 'https://localhost:9443/acme/local/directory',
     caPem: readFileSync(caFile, 'utf8'),
     caFile,
     daemon,
-    prefix,
-    inside: (name, args, given) => run('nsenter', [...prefix.slice(1), name, ...args], given),
+    inside(name, args, given = {}) {
+      // Entering a mount namespace leaves the working directory.
+      const where = given.cwd === undefined ? [] : [`--wdns=${given.cwd}`];
+      return run('nsenter', [...enter, ...where, '--', name, ...args], given);
+    },
   };
 }
 

@@ -16,6 +16,8 @@ export interface ChallengeTestServerOptions {
 export interface ChallengeTestServer {
   /** `127.0.0.1:port`, UDP and TCP. */
   readonly dnsAddress: string;
+  /** Where records are set, for programs. */
+  readonly managementUrl: string;
   /** Answers `addHttp01` tokens; only of use where Pebble's `httpPort` is this port. */
   readonly httpPort: number;
   readonly daemon: Running;
@@ -49,10 +51,12 @@ export async function startChallengeTestServer(
   const defaults = ['-defaultIPv4', options.defaultIPv4 ?? '127.0.0.1', '-defaultIPv6', options.defaultIPv6 ?? ''];
   const daemon = start(t, program, [...binds, ...off, ...defaults]);
   await listening(daemon, [dns, management]);
+  const managementUrl = `http://127.0.0.1:${management}`;
   const set = (path: string, body: Readonly<Record<string, unknown>>): Promise<void> =>
-    post(`http://127.0.0.1:${management}/${path}`, JSON.stringify(body));
+    post(`${managementUrl}/${path}`, JSON.stringify(body));
   return {
     dnsAddress: `127.0.0.1:${dns}`,
+    managementUrl,
     httpPort: http,
     daemon,
     addA: (name, ...addresses) => set('add-a', { host: host(name), addresses }),
