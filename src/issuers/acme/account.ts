@@ -87,7 +87,8 @@ async function register(
     ...(externalAccountOf === undefined ? {} : { externalAccount: externalAccountOf }),
   };
   const account = found ?? (await place.client.newAccount(stored.key, request, signal).catch(failing(attempt)));
-  if (account.created) place.onUse('account', '');
+  // One that a killed run has made was not counted by it.
+  if (account.created || mayBeKnown) place.onUse('account', '');
   if (account.status !== 'valid') throw unusable(attempt, account);
   const known = await updateAccount({ ...stored, url: account.url, contact: account.created ? contact : account.contact });
   return toldContact(place, { ...known, url: account.url }, attempt, signal);
