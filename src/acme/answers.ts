@@ -2,6 +2,7 @@ import { failed, requestName, type Answer } from './exchange.ts';
 import { fieldsOf, identifierOf, isObject, type Fields, type Json } from './fields.ts';
 import { parseLinks, type Links } from './links.ts';
 import { AcmeProblem } from './problem.ts';
+import { plainText } from './plain-text.ts';
 import type { Polled, ProblemDocument } from './resources.ts';
 import { retryAfter } from './retry-after.ts';
 
@@ -9,7 +10,7 @@ const ACME_ERROR = 'urn:ietf:params:acme:error:';
 /** RFC 7807 §4.2: what a problem without a type has. */
 const NO_TYPE = 'about:blank';
 const MOST_SUBPROBLEMS = 100;
-const LONGEST_TEXT = 500;
+const LONGEST_SUBPROBLEMS = 2000;
 
 export const JSON_TYPE = 'application/json';
 const PROBLEM_TYPE = 'application/problem+json';
@@ -58,11 +59,7 @@ export function resource(answer: Answer, what: string): Fields {
 export function requireType(answer: Answer, wanted: string): void {
   const type = mediaType(answer);
   if (type === wanted) return;
-  throw failed(
-    answer.exchange,
-    'content-type',
-    `the answer is ${type === '' ? 'without a content type' : plain(type)} instead of ${wanted}`,
-  );
+  throw failed(answer.exchange, 'content-type', `the answer is ${type === '' ? 'without a content type' : type} instead of ${wanted}`);
 }
 
 export function polled<T>(answer: Answer, value: T): Polled<T> {
@@ -125,21 +122,7 @@ function shortType(type: string): string {
 
 /** `rateLimited: too many …`, and what it says of each identifier. */
 function described({ type, title, detail, identifier, subproblems }: ProblemDocument): string {
-  const subject = identifier === undefined ? '' : `${plain(identifier.value)}: `;
-  const head = `${subject}${plain(shortType(type))}: ${plain(detail ?? title ?? 'no detail')}`;
-  return subproblems.length === 0
-    ? head
-    : `${head} (${subproblems
-        .map(described)
-        .join('; ')
-        .slice(0, 4 * LONGEST_TEXT)})`;
-}
-
-/** The server's words for one line of a terminal or a log: no control or formatting characters, and not without end. */
-function plain(text: string): string {
-  const line = text
-    .slice(0, 2 * LONGEST_TEXT)
-    .replaceAll(/\s*[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\uFFFD]+\s*/gu, ' ')
-    .trim();
-  return line.length > LONGEST_TEXT ? `${line.slice(0, LONGEST_TEXT - 1)}…` : line;
+  const subject = identifier === undefined ? '' : `${plainText(identifier.value)}: `;
+  const head = `${subject}${plainText(shortType(type))}: ${plainText(detail ?? title ?? 'no detail')}`;
+  return subproblems.length === 0 ? head : `${head} (${subproblems.map(described).join('; ').slice(0, LONGEST_SUBPROBLEMS)})`;
 }

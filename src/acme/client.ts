@@ -34,7 +34,7 @@ export interface AcmeClient extends AsyncDisposable {
   directory(signal: AbortSignal): Promise<Directory>;
   /** RFC 8555 §7.3: makes the account of `key`, or finds it. */
   newAccount(key: KeyObject, request: NewAccount, signal: AbortSignal): Promise<Account>;
-  /** RFC 8555 §7.3: the account as the server has it (a POST-as-GET is not defined there: an empty update). */
+  /** RFC 8555 §6.3: the account as the server has it. An empty update asks the same, but Pebble refuses that with -strict. */
   account(by: Signatory, signal: AbortSignal): Promise<Account>;
   /** RFC 8555 §7.3.2 */
   updateContact(by: Signatory, contact: readonly string[], signal: AbortSignal): Promise<Account>;

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
 import { messageOf, systemCode } from '../platform/errors.ts';
+import { plainText } from './plain-text.ts';
 import { AcmeTransportError, type TransportFault } from './problem.ts';
 
 /** One HTTP request. */
@@ -28,6 +29,8 @@ export interface Answer {
 
 /** How far an exchange came. */
 export interface Progress {
+  /** Whether the connection had carried a request before. */
+  reused: boolean;
   connected: boolean;
   secure: boolean;
   answered: boolean;
@@ -47,7 +50,7 @@ export function failed(
   cause?: unknown,
 ): AcmeTransportError {
   const request = requestName(exchange);
-  return new AcmeTransportError(fault, request, `${request}: ${why}`, cause);
+  return new AcmeTransportError(fault, request, `${request}: ${plainText(why)}`, cause);
 }
 
 /** What an error of a socket or of the HTTP parser means, by how far the exchange had come. */

@@ -62,9 +62,9 @@ export function isObject(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Whether the text is an absolute https URL without credentials in it. */
+/** Whether the text is an absolute https URL in plain ASCII (RFC 3986 §2) without credentials in it. */
 export function isHttps(text: string): boolean {
-  const url = /^https:\/\//i.test(text) ? URL.parse(text) : null;
+  const url = /^https:\/\/[\x21-\x7e]+$/i.test(text) ? URL.parse(text) : null;
   return url !== null && url.username === '' && url.password === '';
 }
 

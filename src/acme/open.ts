@@ -26,6 +26,7 @@ export function openAcmeClient(options: AcmeClientOptions): AcmeClient {
   const timeoutMs = options.timeoutMs ?? TIMEOUT;
   const transport = openTransport({ ca: options.ca, userAgent: options.userAgent });
   const nonces = createNonces(() => performance.now());
+  const directoryUrl = URL.parse(options.directory)?.href ?? options.directory;
   const signers = new WeakMap<KeyObject, Signer>();
 
   const signerFor = (key: KeyObject): Signer => {
@@ -59,16 +60,18 @@ export function openAcmeClient(options: AcmeClientOptions): AcmeClient {
 
   const directory = keptDirectory(
     (signal) =>
-      timed({ method: 'GET', url: options.directory }, signal, (inner) =>
-        fetchDirectory(options.directory, (exchange) => send(exchange, inner)),
-      ),
+      timed({ method: 'GET', url: directoryUrl }, signal, (inner) => fetchDirectory(directoryUrl, (exchange) => send(exchange, inner))),
     () => performance.now(),
   );
 
   const posting = {
     transport,
     nonces,
-    newNonce: async (signal: AbortSignal) => askNonce((await directory(signal)).newNonce, transport, signal),
+    newNonce: async (signal: AbortSignal) => {
+      const { newNonce } = await directory(signal);
+      // The directory may have come with one.
+      return nonces.take() ?? (await askNonce(newNonce, transport, signal));
+    },
     signerOf: signerFor,
   };
 
@@ -92,7 +95,7 @@ export function openAcmeClient(options: AcmeClientOptions): AcmeClient {
       return readAccount(answer, locationOf(answer, 'account'));
     },
     async account(by, signal) {
-      return readAccount(await tell(by, by.url, NOTHING, signal, true), by.url);
+      return readAccount(await ask(by, by.url, signal), by.url);
     },
     async updateContact(by, contact, signal) {
       return readAccount(await tell(by, by.url, JSON.stringify({ contact }), signal, true), by.url);
@@ -142,7 +145,7 @@ export function openAcmeClient(options: AcmeClientOptions): AcmeClient {
     async renewalInfo(id, signal) {
       const { renewalInfo } = await directory(signal);
       if (renewalInfo === undefined) {
-        throw failed({ method: 'GET', url: options.directory }, 'malformed', 'the directory has no renewalInfo (RFC 9773)');
+        throw failed({ method: 'GET', url: directoryUrl }, 'malformed', 'the directory has no renewalInfo (RFC 9773)');
       }
       const exchange: Exchange = { method: 'GET', url: `${renewalInfo.replace(/\/$/, '')}/${id}`, accept: JSON_TYPE, limit: LONGEST_JSON };
       const answer = checked(await timed(exchange, signal, (inner) => send(exchange, inner)));

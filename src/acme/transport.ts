@@ -6,6 +6,7 @@ import { createSecureContext } from 'node:tls';
 import { MINUTE } from '../platform/clock.ts';
 import { messageOf } from '../platform/errors.ts';
 import { failed, faultOf, type Answer, type Exchange, type Progress } from './exchange.ts';
+import { isHttps } from './fields.ts';
 
 /** HTTP/1.1 over TLS with kept connections; it knows nothing of ACME. Disposing of it closes them. */
 export interface Transport extends AsyncDisposable {
@@ -30,10 +31,12 @@ const IDLE = MINUTE;
 export function openTransport({ ca, userAgent }: TransportOptions): Transport {
   let agent: Agent | undefined;
   let closed = false;
+  // A request that waited for a free connection does not know from Node that it was used before.
+  const used = new WeakSet<Socket>();
 
   const attempt = (exchange: Exchange, connections: Agent, signal: AbortSignal): Promise<Answer | 'swallowed'> => {
     const { promise, resolve, reject } = Promise.withResolvers<Answer | 'swallowed'>();
-    const progress: Progress = { connected: false, secure: false, answered: false };
+    const progress: Progress = { reused: false, connected: false, secure: false, answered: false };
     const { method, url, body } = exchange;
     const sending = request(url, { method, agent: connections, headers: headersOf(exchange, userAgent) });
     const onAbort = (): void => {
@@ -41,10 +44,18 @@ export function openTransport({ ca, userAgent }: TransportOptions): Transport {
       sending.destroy();
     };
     signal.addEventListener('abort', onAbort, { once: true });
-    sending.once('socket', (socket) => follow(socket, sending.reusedSocket, progress));
-    sending.once('response', (response) => void receive(exchange, response, progress).then(resolve, reject));
+    sending.once('socket', (socket) => {
+      progress.reused = used.has(socket);
+      used.add(socket);
+      follow(socket, progress);
+    });
+    sending.once('response', (response) => {
+      // Node takes an answer to HEAD without Content-Length for one that lasts until the connection ends.
+      if (method === 'HEAD' && keepsConnection(response)) sending.shouldKeepAlive = true;
+      receive(exchange, response, progress).then(resolve, reject);
+    });
     sending.on('error', (error) => {
-      if (sending.reusedSocket && !progress.answered && !closed) return resolve('swallowed');
+      if (progress.reused && !progress.answered && !closed) return resolve('swallowed');
       reject(faultOf(exchange, error, progress));
     });
     sending.end(body);
@@ -54,7 +65,7 @@ export function openTransport({ ca, userAgent }: TransportOptions): Transport {
   return {
     async send(exchange, signal) {
       signal.throwIfAborted();
-      if (!/^https:\/\//i.test(exchange.url) || !URL.canParse(exchange.url)) throw failed(exchange, 'malformed', 'this is no https URL');
+      if (!isHttps(exchange.url)) throw failed(exchange, 'malformed', 'this is no https URL');
       if (closed) throw failed(exchange, 'connect', 'this client was closed');
       agent ??= connectionsTo(exchange, ca);
       const first = await attempt(exchange, agent, signal);
@@ -88,8 +99,8 @@ function headersOf({ accept, body }: Exchange, userAgent: string): Record<string
   return body === undefined ? headers : { ...headers, 'content-type': 'application/jose+json', 'content-length': Buffer.byteLength(body) };
 }
 
-function follow(socket: Socket, reused: boolean, progress: Progress): void {
-  if (reused) {
+function follow(socket: Socket, progress: Progress): void {
+  if (progress.reused) {
     progress.connected = true;
     progress.secure = true;
   } else {
@@ -97,6 +108,11 @@ function follow(socket: Socket, reused: boolean, progress: Progress): void {
     socket.once('secureConnect', () => (progress.secure = true));
   }
   socket.once('data', () => (progress.answered = true));
+}
+
+/** RFC 9112 §9.3. */
+function keepsConnection({ httpVersion, headers }: IncomingMessage): boolean {
+  return httpVersion === '1.1' && !/\bclose\b/i.test(headers.connection ?? '');
 }
 
 /** Reads the body to its end, or to the limit. The request's signal ends it by ending the connection. */

@@ -36,7 +36,7 @@ test('a certificate is had from Pebble at its default chaos, by http-01', async 
   assert.equal(order.status, 'valid');
   const download = await client.download(by, order.certificate ?? '', signal);
   const [leaf, intermediate] = certificatesIn(download.pem);
-  assert.ok(leaf?.checkPrivateKey(createPrivateKey(request.keyPem)));
+  assert.ok(leaf !== undefined && leaf.checkPrivateKey(createPrivateKey(request.keyPem)));
   assert.equal(leaf.checkHost('mail.lab.test'), 'mail.lab.test');
   assert.ok(leaf.checkIssued(intermediate ?? leaf));
   assert.deepEqual(download.alternates, []);
