@@ -24,7 +24,8 @@ const LONGEST_QUOTE = 500;
 
 /**
  * Lets a program put answers into the DNS: `PROGRAM present NAME VALUE` and `PROGRAM cleanup NAME VALUE`. NAME is
- * `_acme-challenge.example.org`, with nothing followed: only the program knows what its provider can change.
+ * `_acme-challenge.example.org`, with nothing followed: only the program knows what its provider can change. Calls are
+ * made one after the other: scripts keep files and providers keep limits that many at once would break.
  */
 export async function execSolver(
   config: ExecConfig,
@@ -33,8 +34,16 @@ export async function execSolver(
 ): Promise<ChallengeSolver> {
   const { exec } = config;
   const { clock, log, resolvers } = surroundings;
+  let turn = Promise.resolve();
 
-  async function run(action: 'present' | 'cleanup', task: ChallengeTask, stop: AbortSignal): Promise<void> {
+  function run(action: 'present' | 'cleanup', task: ChallengeTask, stop: AbortSignal): Promise<void> {
+    const called = turn.then(() => call(action, task, stop));
+    turn = called.catch(() => undefined);
+    return called;
+  }
+
+  async function call(action: 'present' | 'cleanup', task: ChallengeTask, stop: AbortSignal): Promise<void> {
+    stop.throwIfAborted();
     const name = challengeName(task.identifier);
     const args = [action, name, challengeValue(task)];
     const { ending, output } = await callProgram({
@@ -67,6 +76,8 @@ export async function execSolver(
   return {
     type: 'dns-01',
     async present(task, signal) {
+      // Refused before anything is called.
+      challengeName(task.identifier);
       try {
         await run('present', task, signal);
         const chain = await followChallenge(challengeName(task.identifier), { resolvers, signal });
@@ -90,7 +101,7 @@ const STARTABLE = 'see that it exists, begins with #! and an interpreter that is
 /** What was cut off at its beginning still ends like a key. */
 const KEY_TAIL = /^[^]*-----END [A-Z0-9 ]*PRIVATE KEY-----/;
 const CREDENTIAL =
-  /\b((?:authorization|bearer|\w*(?:token|secret|passw(?:or)?d|api[_-]?key))["']?\s*[:=]\s*["']?(?:(?:bearer|basic)\s+)?|bearer\s+)[^\s"',&]+/gi;
+  /\b((?:authorization|bearer|[\w-]*(?:token|secret|passw(?:or)?d|key))["']?\s*[:=]\s*["']?(?:(?:bearer|basic)\s+)?|bearer\s+)[^\s"',&]+/gi;
 
 /** The end of what a program wrote, for one line, without what looks like a secret: scripts print requests when they fail. */
 function quoted(output: string): string {

@@ -21,9 +21,12 @@ async function main(): Promise<void> {
   }
 }
 
+function delegation(zone: string, ...servers: readonly string[]): string[] {
+  return servers.map((server) => `${zone}. NS ${server}.`);
+}
+
 async function observe(t: Parameters<typeof startNameServer>[0]): Promise<Readonly<Record<string, unknown>>> {
   const key = await tsigKey(t, 'podserve');
-  const delegation = (zone: string, ...servers: readonly string[]): string[] => servers.map((server) => `${zone}. NS ${server}.`);
   await startNameServer(t, {
     address: '192.0.2.10',
     port: 53,

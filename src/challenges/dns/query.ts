@@ -72,7 +72,7 @@ export async function resolve(
 }
 
 /** `host:port` of what /etc/resolv.conf names. */
-export function systemResolvers(): string[] {
+function systemResolvers(): string[] {
   return getServers().map((server) => (isIP(server) === 0 ? server : formatListen({ host: server, port: 53 })));
 }
 
@@ -91,6 +91,6 @@ function attempt(server: string, name: string, type: QueryType, { recursion = fa
   return { wire, id, opcode: OPCODES.QUERY, question, accept: (_wire, message) => answerOf(server, message) };
 }
 
-export function answerOf(server: string, { rcode, authoritative, answers, authorities, additionals }: DnsMessage): DnsAnswer {
+function answerOf(server: string, { rcode, authoritative, answers, authorities, additionals }: DnsMessage): DnsAnswer {
   return { server, rcode, authoritative, answers, authorities, additionals };
 }
