@@ -13,6 +13,8 @@ export interface Manifest {
   readonly origin: Origin;
   readonly placeholder: boolean;
   readonly keyType: KeyType | 'other';
+  /** The profile that was ordered; absent where none was. */
+  readonly profile?: string;
   /** Canonical identifier values, in the order of the leaf's SAN. */
   readonly identifiers: readonly string[];
   readonly serial: string;

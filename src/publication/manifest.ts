@@ -9,6 +9,7 @@ export interface Provenance {
   readonly issuer: string;
   readonly origin: Origin;
   readonly placeholder: boolean;
+  readonly profile?: string | undefined;
   /** ms since the epoch */
   readonly now: number;
   readonly publisher: Publisher;
@@ -24,6 +25,7 @@ export function manifestOf(bundle: Bundle, generation: number, provenance: Prove
     origin: provenance.origin,
     placeholder: provenance.placeholder,
     keyType: keyTypeOf(bundle.key),
+    ...(provenance.profile === undefined ? {} : { profile: provenance.profile }),
     identifiers: identifiersOf(leaf).map(({ value }) => value),
     serial: leaf.serialNumber.toLowerCase(),
     notBefore: leaf.validFromDate.toISOString(),
@@ -81,6 +83,7 @@ const FIELDS: Readonly<Record<keyof Manifest, (value: unknown) => boolean>> = {
   origin: (value) => ORIGINS.includes(value),
   placeholder: (value) => typeof value === 'boolean',
   keyType: isText,
+  profile: (value) => value === undefined || isText(value),
   identifiers: (value) => Array.isArray(value) && value.every(isText),
   serial: isText,
   notBefore: isDate,

@@ -2,7 +2,7 @@ import type { TestContext } from 'node:test';
 
 import { parseIdentifiers } from '../../src/certificate/identifier.ts';
 import type { CertificateSpec } from '../../src/certificate/spec.ts';
-import type { Config } from '../../src/config/config.ts';
+import type { AcmeIssuerConfig, Config } from '../../src/config/config.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { statePaths } from '../../src/config/state.ts';
 import { DAY, type Clock } from '../../src/platform/clock.ts';
@@ -48,9 +48,9 @@ export function testSpec(changes: Partial<Omit<CertificateSpec, 'identifiers'>> 
 }
 
 /** The default configuration with other certificates. */
-async function testConfig(certificates: readonly CertificateSpec[]): Promise<Config> {
+async function testConfig(certificates: readonly CertificateSpec[], acme: readonly AcmeIssuerConfig[]): Promise<Config> {
   const config = await loadConfig({ env: {}, cwd: '/nonexistent' });
-  return { ...config, certificates };
+  return { ...config, certificates, issuers: Object.fromEntries(acme.map((one) => [one.name, one])) };
 }
 
 export interface TestService extends OpenedService {
@@ -61,11 +61,17 @@ export interface TestService extends OpenedService {
 export async function testService(
   state: string,
   clock: Clock,
-  options: { certificates?: readonly CertificateSpec[]; issuers?: Issuers; signal?: AbortSignal } = {},
+  options: {
+    certificates?: readonly CertificateSpec[];
+    issuers?: Issuers;
+    /** ACME servers of the configuration. */
+    acme?: readonly AcmeIssuerConfig[];
+    signal?: AbortSignal;
+  } = {},
 ): Promise<TestService> {
   const notices: HookNotice[] = [];
   const opened = await openCertificateService({
-    config: await testConfig(options.certificates ?? [testSpec()]),
+    config: await testConfig(options.certificates ?? [testSpec()], options.acme ?? []),
     paths: statePaths(state, '/'),
     clock,
     log: silentLog,
@@ -73,6 +79,7 @@ export async function testService(
     publisher: publisherOf('test', {}),
     notify: (notice) => notices.push(notice),
     random: () => 0,
+    preflight: async () => [],
     ...(options.issuers === undefined ? {} : { issuers: options.issuers }),
   });
   return { ...opened, notices, [Symbol.dispose]: () => opened[Symbol.dispose]() };

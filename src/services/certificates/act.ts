@@ -1,20 +1,21 @@
-import { retryTime } from '../../certificate/backoff.ts';
 import type { Bundle } from '../../certificate/bundle.ts';
 import { generationDirectory, type Manifest } from '../../certificate/generation.ts';
-import { renewalTime, type Decision } from '../../certificate/renewal.ts';
-import type { CertificateSpec } from '../../certificate/spec.ts';
+import { PLACEHOLDER_LIFETIME, type Decision } from '../../certificate/renewal.ts';
+import { isLocalIssuer, type CertificateSpec } from '../../certificate/spec.ts';
 import { describeError, PodserveError } from '../../platform/errors.ts';
 import { adopt, findPlainFiles } from '../../publication/adopt.ts';
 import type { PublicationLock } from '../../publication/lock.ts';
 import { publish, restoreGeneration } from '../../publication/publish.ts';
-import { decideOn, failedLook, resultOf, type Terms } from './look.ts';
-import type { Result } from './result.ts';
+import { failed } from './failed.ts';
+import { decideOn, failedLook, resultOf } from './look.ts';
+import { changed, type Result } from './result.ts';
 import type { CertificateService } from './service.ts';
+import type { Terms } from './situation.ts';
 import { survey, surveyKept, type Survey } from './survey.ts';
 
 /**
- * Does for one certificate what is to be done, after looking again: another process may have done it while
- * this one waited for the lock. Never throws; a failure is in the result.
+ * Does for one certificate what can be done at once, without a network, after looking again: another process may have
+ * done it while this one waited for the lock. Never throws; a failure is in the result.
  */
 export async function act(service: CertificateService, lock: PublicationLock, spec: CertificateSpec, terms: Terms): Promise<Result> {
   const started = service.clock.now();
@@ -40,10 +41,13 @@ export async function act(service: CertificateService, lock: PublicationLock, sp
       const manifest = await restoreGeneration(lock, spec.name, decision.generation, terms.now);
       return changed(spec, 'restored', decision, manifest, warnings);
     }
-    if (decision.action !== 'issue') return { ...resultOf(spec, found, decision), warnings };
+    if (decision.placeholder === true) return await publishPlaceholder(service, lock, spec, decision, terms, warnings);
+    const local = decision.action === 'issue' && isLocalIssuer(decision.issuers[0] ?? '');
+    if (!local) return await bridge(lock, spec, found, decision, terms, warnings);
     return await issue(service, lock, spec, decision, terms, warnings);
   } catch (error) {
-    return failed(service, lock, spec, found, decision, error, service.clock.now() - started);
+    const now = service.clock.now();
+    return goBack(lock, spec, found, now, failed(service, spec, found, decision, error, now - started));
   }
 }
 
@@ -70,7 +74,65 @@ async function issue(
   return changed(spec, 'published', decision, manifest, [...before, ...refusals, ...warnings]);
 }
 
-/** Asks the allowed issuers in order for a certificate. @throws the last issuer's error when all refused */
+/** Lets whoever serves the certificate start before an ACME server has answered. */
+async function publishPlaceholder(
+  service: CertificateService,
+  lock: PublicationLock,
+  spec: CertificateSpec,
+  decision: Decision,
+  { now, caTrouble }: Terms,
+  before: readonly string[],
+): Promise<Result> {
+  if (caTrouble !== undefined) throw caTrouble;
+  const ca = await service.issuers.localCa();
+  const bundle = await ca.issue(spec, { now, lifetime: PLACEHOLDER_LIFETIME, signal: service.signal });
+  const { manifest, warnings } = await publish(lock, {
+    name: spec.name,
+    bundle,
+    issuer: ca.name,
+    origin: 'issued',
+    placeholder: true,
+    now,
+    keyGid: service.config.keyGid,
+    publisher: service.publisher,
+    identifiers: spec.identifiers,
+  });
+  const result = changed(spec, 'placeholder', decision, manifest, [...before, ...warnings]);
+  return { ...result, decision: { ...result.decision, nextLook: Math.min(result.decision.nextLook, decision.nextLook) } };
+}
+
+/** Until an ACME server has been asked: what is damaged gives way to a kept one. */
+async function bridge(
+  lock: PublicationLock,
+  spec: CertificateSpec,
+  found: Survey,
+  decision: Decision,
+  { now }: Terms,
+  warnings: readonly string[],
+): Promise<Result> {
+  const manifest = await restoreKept(lock, spec, found, now);
+  if (manifest === undefined) return { ...resultOf(spec, found, decision), warnings };
+  const result = changed(spec, 'restored', decision, manifest, warnings);
+  return { ...result, decision: { ...result.decision, nextLook: now } };
+}
+
+/** After a failure: the same, and where the volume takes no change at all, the failure says so already. */
+async function goBack(lock: PublicationLock, spec: CertificateSpec, found: Survey, now: number, result: Result): Promise<Result> {
+  if (result.outcome !== 'failed') return result;
+  const manifest = await restoreKept(lock, spec, found, now).catch(() => undefined);
+  if (manifest === undefined) return result;
+  const { generation } = manifest;
+  return { ...result, link: generationDirectory(generation), manifest, warnings: [`went back to generation ${generation}`] };
+}
+
+/** Puts the newest kept generation that is whole and valid in place of a damaged one. */
+async function restoreKept(lock: PublicationLock, spec: CertificateSpec, found: Survey, now: number): Promise<Manifest | undefined> {
+  if (found.current.state !== 'damaged') return undefined;
+  const kept = (await surveyKept(lock.root, spec.name, found.link)).find((one) => one.notBefore <= now && now < one.notAfter);
+  return kept === undefined ? undefined : restoreGeneration(lock, spec.name, kept.generation, now);
+}
+
+/** Asks the allowed local issuers in order for a certificate. @throws the last issuer's error when all refused */
 async function firstInHand(
   service: CertificateService,
   spec: CertificateSpec,
@@ -79,7 +141,7 @@ async function firstInHand(
 ): Promise<{ issuer: string; bundle: Bundle; refusals: string[] }> {
   const refusals: string[] = [];
   let refused: unknown;
-  for (const name of decision.issuers) {
+  for (const name of decision.issuers.filter(isLocalIssuer)) {
     try {
       if (name === 'local-ca' && caTrouble !== undefined) throw caTrouble;
       const issuer = await service.issuers.named(name);
@@ -91,84 +153,4 @@ async function firstInHand(
     }
   }
   throw refused ?? new PodserveError('ISSUE_FAILED', `no issuer may certify ${spec.name}`, { why: decision.detail });
-}
-
-function changed(
-  spec: CertificateSpec,
-  outcome: 'published' | 'restored',
-  decision: Decision,
-  manifest: Manifest,
-  warnings: readonly string[],
-): Result {
-  const published = {
-    generation: manifest.generation,
-    issuer: manifest.issuer,
-    origin: manifest.origin,
-    placeholder: manifest.placeholder,
-    keyType: manifest.keyType,
-    identifiers: spec.identifiers,
-    notBefore: Date.parse(manifest.notBefore),
-    notAfter: Date.parse(manifest.notAfter),
-  };
-  const nextLook = renewalTime(spec, published);
-  return {
-    spec,
-    outcome,
-    // The need is met: the decision keeps its reason, and from here on asks for no attention.
-    decision: { ...decision, nextLook, emergency: false },
-    current: { state: 'published', ...published },
-    link: generationDirectory(manifest.generation),
-    manifest,
-    warnings,
-    error: undefined,
-  };
-}
-
-/** A failure, and what was done about it: the next try, and a whole kept generation in place of a damaged one. */
-async function failed(
-  service: CertificateService,
-  lock: PublicationLock,
-  spec: CertificateSpec,
-  found: Survey,
-  decision: Decision,
-  error: unknown,
-  tookMs: number,
-): Promise<Result> {
-  const now = service.clock.now();
-  // Being told to stop is no failure: the next start takes it up at once.
-  if (service.signal.aborted) return resultOf(spec, found, { ...decision, action: 'wait', nextLook: now });
-  const count = (service.ledger.failure(spec.name)?.count ?? 0) + 1;
-  const notAfter = found.current.state === 'published' ? found.current.notAfter : undefined;
-  const retryAt = retryTime({ count, at: now, notAfter }, service.random());
-  service.log.error(
-    {
-      certificate: spec.name,
-      reason: decision.reason,
-      issuers: decision.issuers,
-      tookMs,
-      failures: count,
-      retryAt: new Date(retryAt).toISOString(),
-    },
-    describeError(error),
-  );
-  const base = resultOf(spec, found, { ...decision, action: 'wait', nextLook: retryAt });
-  if (found.current.state === 'damaged') {
-    const kept = (await surveyKept(lock.root, spec.name, found.link)).find((one) => one.notBefore <= now && now < one.notAfter);
-    if (kept !== undefined) {
-      try {
-        const manifest = await restoreGeneration(lock, spec.name, kept.generation, now);
-        return {
-          ...base,
-          outcome: 'failed',
-          link: generationDirectory(kept.generation),
-          manifest,
-          error,
-          warnings: [`went back to generation ${kept.generation}`],
-        };
-      } catch {
-        // The volume takes no change at all; the first error says so already.
-      }
-    }
-  }
-  return { ...base, outcome: 'failed', error };
 }

@@ -5,6 +5,7 @@ import { watchPublication } from '../../publication/watch.ts';
 import { isDelivered, verifyDeliveries } from './deliveries.ts';
 import { heartbeat } from './heartbeat.ts';
 import { configuredIssuers } from './issuers.ts';
+import { openOrders } from './orders.ts';
 import { runPass, type PassOptions, type PassReport } from './pass.ts';
 import type { Result } from './result.ts';
 import type { CertificateService } from './service.ts';
@@ -61,6 +62,12 @@ export async function runCron(state: CronState, options: CronOptions = {}): Prom
   let nextFull = last;
   let next = nextFull;
   let deliveries = Promise.resolve();
+  const orders = openOrders((result) => {
+    const { service } = state;
+    deliveries = deliveries.then(() => deliver(service, [result]));
+    options.onPass?.({ results: [result], skipped: 0, warnings: result.warnings });
+    wake.abort();
+  });
   while (!signal.aborted) {
     const now = clock.now();
     if (reloadAsked) {
@@ -80,7 +87,7 @@ export async function runCron(state: CronState, options: CronOptions = {}): Prom
       const names = full || now >= next ? {} : { names: changed };
       const reported = (result: Result): boolean =>
         result.outcome !== 'kept' || changed.has(result.spec.name) || isDelivered(state.service, result);
-      const results = await attempt(state, { ...names, changed, readAll: full, reported }, options);
+      const results = await attempt(state, { ...names, changed, readAll: full, reported, orders }, options);
       const asked = state.service;
       for (const result of results ?? []) if (changed.has(result.spec.name)) logForeign(asked, result);
       if (results === undefined) changed.forEach((name) => missed.add(name));
@@ -97,6 +104,7 @@ export async function runCron(state: CronState, options: CronOptions = {}): Prom
     await clock.sleep(Math.min(Math.min(next, nextFull) - clock.now(), LONGEST_SLEEP), AbortSignal.any([signal, wake.signal]));
   }
   stopListening?.();
+  await orders.idle();
   await deliveries;
 }
 
@@ -140,7 +148,7 @@ async function reload(state: CronState, options: CronOptions): Promise<void> {
   if (options.reload === undefined) return;
   try {
     const config = await options.reload();
-    state.service = { ...service, config, issuers: configuredIssuers(config, service.paths, service.log) };
+    state.service = { ...service, config, issuers: configuredIssuers({ ...service, config }) };
     service.log.info({ file: config.file, certificates: config.certificates.length }, 'configuration read again');
   } catch (error) {
     service.log.error({}, `the new configuration was refused, the old one stays: ${describeError(error)}`);

@@ -1,26 +1,21 @@
 import { retryTime } from '../../certificate/backoff.ts';
 import { decide, type Decision } from '../../certificate/renewal.ts';
-import type { CertificateSpec } from '../../certificate/spec.ts';
+import { isLocalIssuer, type CertificateSpec } from '../../certificate/spec.ts';
 import { describeError } from '../../platform/errors.ts';
 import { findPlainFiles } from '../../publication/adopt.ts';
 import { currentLink } from '../../publication/layout.ts';
+import { adviceDue } from './advice.ts';
 import type { Result } from './result.ts';
 import type { CertificateService } from './service.ts';
-import { survey, surveyKept, type Survey } from './survey.ts';
-
-/** What holds for a whole pass. */
-export interface Terms {
-  readonly now: number;
-  readonly force: boolean;
-  readonly clockBehind: boolean;
-  /** Why the built-in CA cannot be used in this pass, or undefined. */
-  readonly caTrouble?: unknown;
-}
+import { situationOf, type Terms } from './situation.ts';
+import { survey, type Survey } from './survey.ts';
 
 export interface Look {
   readonly spec: CertificateSpec;
-  /** Whether something has to be done, under the lock. */
+  /** Whether something can be done at once, under the publication lock. */
   readonly act: boolean;
+  /** Whether an ACME server has to be asked. */
+  readonly attend: boolean;
   readonly result: Result;
 }
 
@@ -30,19 +25,19 @@ export async function look(service: CertificateService, spec: CertificateSpec, t
   try {
     const found = await survey(root, spec.name);
     const decision = await decideOn(service, spec, found, terms);
-    const toAdopt = await findPlainFiles(root, spec.name);
-    const act = toAdopt || decision.action === 'issue' || decision.action === 'restore';
-    return { spec, act, result: resultOf(spec, found, decision) };
+    const issue = decision.action === 'issue';
+    const remote = issue && !isLocalIssuer(decision.issuers[0] ?? '');
+    const atOnce = decision.action === 'restore' || decision.placeholder === true || (issue && !remote);
+    const act = atOnce || (remote && found.current.state === 'damaged') || (await findPlainFiles(root, spec.name));
+    const attend = remote || (!terms.clockBehind && adviceDue(service, spec, found, terms.now));
+    return { spec, act, attend, result: resultOf(spec, found, decision) };
   } catch (error) {
-    return { spec, act: false, result: failedLook(service, spec, terms.now, error) };
+    return { spec, act: false, attend: false, result: failedLook(service, spec, terms.now, error) };
   }
 }
 
 export async function decideOn(service: CertificateService, spec: CertificateSpec, found: Survey, terms: Terms): Promise<Decision> {
-  const { current, link } = found;
-  const mayGoBack = current.state === 'published' && current.notBefore > terms.now;
-  const kept = mayGoBack ? await surveyKept(service.paths.certificates, spec.name, link) : [];
-  return decide({ spec, current, kept, retryAt: service.ledger.failure(spec.name)?.retryAt, ...terms });
+  return decide(await situationOf(service, spec, found, terms));
 }
 
 export function resultOf(spec: CertificateSpec, found: Survey, decision: Decision): Result {

@@ -22,6 +22,7 @@ export interface OpenOptions {
   readonly notify?: CertificateService['notify'];
   readonly random?: () => number;
   readonly issuers?: Issuers;
+  readonly preflight?: CertificateService['preflight'];
   /** For a dry run: no ledger is made, mended or migrated. */
   readonly readOnly?: boolean;
 }
@@ -44,15 +45,23 @@ export async function openCertificateService(options: OpenOptions): Promise<Open
     config,
     paths,
     ledger,
-    issuers: options.issuers ?? configuredIssuers(config, paths, log),
+    issuers: options.issuers ?? configuredIssuers({ config, paths, ledger, clock, log }),
     clock,
     random: options.random ?? Math.random,
     log,
     publisher: options.publisher,
     signal: options.signal,
+    preflight: options.preflight ?? doctorsPreflight(options),
     notify: options.notify ?? (() => undefined),
   };
   return { service, warnings: opened.warning === undefined ? [] : [opened.warning], [Symbol.dispose]: () => ledger.close() };
+}
+
+function doctorsPreflight({ config, paths, clock, log, signal }: OpenOptions): CertificateService['preflight'] {
+  return async (spec, issuer) => {
+    const { preflight } = await import('../doctor/preflight.ts');
+    return preflight({ config, spec, issuer, paths, clock, log, signal });
+  };
 }
 
 /** Who writes: named in manifests, in the lock, and to those who wait for it. */

@@ -4,14 +4,17 @@ import { lockPublication } from '../../publication/lock.ts';
 import { currentLink } from '../../publication/layout.ts';
 import { act } from './act.ts';
 import { settleClock } from './clock.ts';
+import { costLines } from './budget.ts';
 import { forgetDeliveries } from './deliveries.ts';
 import { forgetJudgedBy } from './judged-by.ts';
-import { look, type Look, type Terms } from './look.ts';
+import { look, type Look } from './look.ts';
+import { openOrders, type Orders } from './orders.ts';
 import { stillHolds } from './outlook.ts';
 import { publishCurrentRoots, rootsDue } from './roots.ts';
 import type { Result } from './result.ts';
 import type { CertificateService } from './service.ts';
 import { settle } from './settle.ts';
+import type { Terms } from './situation.ts';
 
 export interface PassOptions {
   /** Only these certificates; all when left out. */
@@ -24,6 +27,8 @@ export interface PassOptions {
   readonly changed?: ReadonlySet<string>;
   /** Decide and report, change nothing. */
   readonly dryRun?: boolean;
+  /** Who asks ACME servers. Left out: this pass, and it waits for them; `later`: whoever comes next. */
+  readonly orders?: Orders | 'later';
   /** Which results the report holds; all when left out. A resident service has no use for thousands that say nothing new. */
   readonly reported?: (result: Result) => boolean;
 }
@@ -52,8 +57,10 @@ export async function runPass(service: CertificateService, options: PassOptions 
   const now = service.clock.now();
   const verdict = settleClock(service, options);
   const terms: Terms = { now, force: options.force ?? false, clockBehind: verdict === 'behind' };
+  const background = options.orders === 'later' ? undefined : options.orders;
   const wanted = config.certificates.filter(({ name }) => options.names?.has(name) ?? true);
   const due = wanted.filter((spec) => {
+    if (background?.has(spec.name)) return false;
     if (terms.force || options.readAll || verdict !== 'right' || options.changed?.has(spec.name)) return true;
     return !stillHolds(ledger.outlook(spec.name), spec, currentLink(paths.certificates, spec.name), now);
   });
@@ -64,20 +71,57 @@ export async function runPass(service: CertificateService, options: PassOptions 
   for (let from = 0; from < due.length && !service.signal.aborted; from += AT_A_TIME) {
     const looks = await eachLimited(due.slice(from, from + AT_A_TIME), AT_ONCE, (spec) => look(service, spec, terms));
     if (options.dryRun) {
-      results.push(...looks.map((one): Result => ({ ...one.result, outcome: one.act ? 'planned' : one.result.outcome })));
+      results.push(...(await eachLimited(looks, AT_ONCE, (one) => planned(service, one, terms))));
       continue;
     }
-    const idle = looks.filter((one) => !one.act).map((one) => one.result);
+    const idle = looks.filter((one) => !one.act && !one.attend).map((one) => one.result);
     settleAll(service, idle, now);
     results.push(...idle.filter(reported));
-    pending.push(...looks.filter((one) => one.act));
+    pending.push(...looks.filter((one) => one.act || one.attend));
   }
   if (options.dryRun) return { results, skipped, warnings: [] };
 
-  const toAct = pending.length > 0 || (options.names === undefined && !terms.clockBehind && (await rootsDue(service, now)));
-  const acted = toAct ? await actUnderLock(service, pending, terms) : { results: [], warnings: [] };
+  const atOnce = pending.filter((one) => one.act);
+  const toAct = atOnce.length > 0 || (options.names === undefined && !terms.clockBehind && (await rootsDue(service, now)));
+  const acted = toAct ? await actUnderLock(service, atOnce, terms) : { results: [], warnings: [] };
   if (options.names === undefined) forgetOthers(service);
-  return { results: [...results, ...acted.results], skipped, warnings: acted.warnings };
+  const actedOn = new Map(acted.results.map((result) => [result.spec.name, result]));
+  const toAttend = pending.filter((one) => one.attend).map((one) => ({ ...one, result: actedOn.get(one.spec.name) ?? one.result }));
+  const attended = await attendTo(service, toAttend, terms, options.orders);
+  const later = new Set(attended.map(({ spec }) => spec.name));
+  const before = acted.results.filter(({ spec }) => !later.has(spec.name));
+  return { results: [...results, ...before, ...attended], skipped, warnings: acted.warnings };
+}
+
+/** Has the ACME servers asked: here and now, or by somebody else, and then the results are not known yet. */
+async function attendTo(
+  service: CertificateService,
+  looks: readonly Look[],
+  terms: Terms,
+  orders: PassOptions['orders'],
+): Promise<readonly Result[]> {
+  if (looks.length === 0 || service.signal.aborted) return [];
+  if (orders === 'later') {
+    const untouched = looks.filter((one) => !one.act).map(({ result }) => result);
+    settleAll(service, untouched, terms.now);
+    return untouched;
+  }
+  if (orders !== undefined) {
+    orders.add(service, looks, terms);
+    return [];
+  }
+  const results: Result[] = [];
+  await using own = openOrders((result) => results.push(result));
+  own.add(service, looks, terms);
+  await own.idle();
+  return results;
+}
+
+/** What a look would lead to, and what that costs where somebody counts. */
+async function planned(service: CertificateService, { spec, act, attend, result }: Look, terms: Terms): Promise<Result> {
+  const acts = act || (attend && result.decision.action === 'issue');
+  if (!acts) return result;
+  return { ...result, outcome: 'planned', warnings: await costLines(service, spec, result.decision, terms.now) };
 }
 
 /** Forgets certificates and endpoints that are no longer configured. */

@@ -1,8 +1,9 @@
-import type { Manifest } from '../../certificate/generation.ts';
-import type { Current, Decision } from '../../certificate/renewal.ts';
+import { generationDirectory, type Manifest } from '../../certificate/generation.ts';
+import { renewalTime, type Current, type Decision } from '../../certificate/renewal.ts';
 import type { CertificateSpec } from '../../certificate/spec.ts';
 
-type Outcome = 'kept' | 'published' | 'adopted' | 'restored' | 'waiting' | 'failed' | 'planned';
+/** `placeholder`: one was published, the real one is still to come. */
+type Outcome = 'kept' | 'published' | 'placeholder' | 'rehearsed' | 'adopted' | 'restored' | 'waiting' | 'failed' | 'planned';
 
 /** What became of one certificate in one pass. */
 export interface Result {
@@ -15,6 +16,40 @@ export interface Result {
   /** Of what is published, where it is whole. */
   readonly manifest: Manifest | undefined;
   readonly warnings: readonly string[];
-  /** With `failed`: the error. */
+  /** With `failed`: the error, and when the issuers are tried again where that is not the next look. */
   readonly error: unknown;
+  readonly retryAt?: number;
+}
+
+/** The result after a switch to another generation. */
+export function changed(
+  spec: CertificateSpec,
+  outcome: 'published' | 'placeholder' | 'restored',
+  decision: Decision,
+  manifest: Manifest,
+  warnings: readonly string[],
+): Result {
+  const published = {
+    generation: manifest.generation,
+    issuer: manifest.issuer,
+    origin: manifest.origin,
+    placeholder: manifest.placeholder,
+    keyType: manifest.keyType,
+    profile: manifest.profile,
+    identifiers: spec.identifiers,
+    notBefore: Date.parse(manifest.notBefore),
+    notAfter: Date.parse(manifest.notAfter),
+  };
+  const nextLook = renewalTime(spec, published);
+  return {
+    spec,
+    outcome,
+    // The need is met: the decision keeps its reason, and from here on asks for no attention.
+    decision: { ...decision, nextLook, emergency: false },
+    current: { state: 'published', ...published },
+    link: generationDirectory(manifest.generation),
+    manifest,
+    warnings,
+    error: undefined,
+  };
 }

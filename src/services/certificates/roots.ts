@@ -4,6 +4,7 @@ import { join } from 'node:path';
 
 import { parseCertificates, pemOf } from '../../certificate/bundle.ts';
 import type { Identifier } from '../../certificate/identifier.ts';
+import { isLocalIssuer } from '../../certificate/spec.ts';
 import type { RootsState } from '../../issuers/local-ca/local-ca.ts';
 import type { PublicationLock } from '../../publication/lock.ts';
 import { listNames } from '../../publication/layout.ts';
@@ -46,8 +47,10 @@ export async function publishCurrentRoots(service: CertificateService, lock: Pub
   }
 }
 
+/** What the built-in CA signs: its own certificates, and placeholders until an ACME server has answered. */
 function identifiersToSign({ config }: CertificateService): Identifier[] {
-  return config.certificates.flatMap((spec) => (spec.issuers.includes('local-ca') ? spec.identifiers : []));
+  const signs = (issuer: string): boolean => issuer === 'local-ca' || !isLocalIssuer(issuer);
+  return config.certificates.flatMap((spec) => (spec.issuers.some(signs) ? spec.identifiers : []));
 }
 
 /**

@@ -1,10 +1,16 @@
-import type { Condition, Event, Outlook } from '../../ledger/ledger.ts';
+import type { Condition, Event, Failure, Outlook } from '../../ledger/ledger.ts';
+import { IssueFailure } from '../../issuers/acme/failure.ts';
+import { MINUTE } from '../../platform/clock.ts';
 import { describeError } from '../../platform/errors.ts';
 import { forgetJudgedBy } from './judged-by.ts';
+import type { Look } from './look.ts';
 import { outlookOf } from './outlook.ts';
 import type { Result } from './result.ts';
 import type { HookNotice } from '../event-hook.ts';
 import type { CertificateService } from './service.ts';
+
+/** An order that a killed process left is taken up by the next after this time at the latest; a start does so at once. */
+const LONGEST_ORDER = 15 * MINUTE;
 
 /**
  * Writes down what became of a certificate, and tells whoever wants to know of a change: a renewal each time,
@@ -14,12 +20,18 @@ export function settle(service: CertificateService, result: Result, now: number)
   const { ledger, log } = service;
   const { name } = result.spec;
   const before = ledger.outlook(name);
-  const failing = result.outcome === 'failed';
+  const failing = result.outcome === 'failed' || (result.outcome === 'placeholder' && ledger.failure(name) !== undefined);
   const outlook = outlookOf(result.spec, result.link, result.current, result.decision, failing);
-  if (failing) {
+  if (result.outcome === 'failed') {
     const count = (ledger.failure(name)?.count ?? 0) + 1;
-    ledger.keepFailure(name, { count, at: now, retryAt: result.decision.nextLook, message: describeError(result.error) });
-  } else if (result.outcome !== 'waiting') {
+    ledger.keepFailure(name, {
+      count,
+      at: now,
+      retryAt: result.retryAt ?? result.decision.nextLook,
+      message: describeError(result.error),
+      ...blame(result.error),
+    });
+  } else if (endsFailure(result)) {
     ledger.clearFailure(name);
   }
   if (before?.specDigest !== outlook.specDigest) forgetJudgedBy(ledger);
@@ -29,9 +41,33 @@ export function settle(service: CertificateService, result: Result, now: number)
   if (event === undefined) return;
   ledger.record(event);
   const fields = { certificate: name, reason: event.reason, generation: event.generation };
-  if (failing) log.warn(fields, event.detail);
+  if (result.outcome === 'failed') log.warn(fields, event.detail);
   else log.info(fields, event.detail);
   for (const kind of notices) service.notify({ kind, certificate: name, event });
+}
+
+/**
+ * Writes down that these are attended to, so that nobody else takes them up meanwhile. How they stand is what it was:
+ * neither has anything failed nor is anything well again.
+ */
+export function settleUnderWay({ ledger }: CertificateService, looks: readonly Pick<Look, 'spec' | 'result'>[], now: number): void {
+  ledger.together(() => {
+    for (const { spec, result } of looks) {
+      const outlook = outlookOf(spec, result.link, result.current, result.decision, false);
+      const condition = ledger.outlook(spec.name)?.condition ?? outlook.condition;
+      ledger.keepOutlook({ ...outlook, condition, nextLook: now + LONGEST_ORDER });
+    }
+  });
+}
+
+/** A placeholder ends no failure, and neither does what is put in its place until the order. */
+function endsFailure({ outcome, decision }: Result): boolean {
+  if (outcome === 'waiting' || outcome === 'placeholder') return false;
+  return outcome !== 'restored' || decision.action === 'restore';
+}
+
+function blame(error: unknown): Pick<Failure, 'kind' | 'issuer' | 'link'> {
+  return error instanceof IssueFailure ? { kind: error.kind, link: error.unpauseUrl } : {};
 }
 
 /** What happened, or undefined when nothing did that was not on record already. What is told to people is always recorded. */
@@ -45,6 +81,14 @@ function eventOf(result: Result, before: Outlook | undefined, now: number, worth
         kind: 'issued',
         detail: `generation ${manifest?.generation} of ${manifest?.issuer} published: ${decision.detail}`,
       };
+    case 'placeholder':
+      return {
+        ...about,
+        kind: 'placeholder',
+        detail: `generation ${manifest?.generation}, a placeholder of the built-in CA, published: ${decision.detail}`,
+      };
+    case 'rehearsed':
+      return { ...about, kind: 'rehearsed', reason: 'rehearsed', detail: decision.detail };
     case 'restored':
       return { ...about, kind: 'restored', detail: decision.detail };
     case 'adopted':

@@ -63,6 +63,7 @@ function published(generation: Generation): Published {
     origin: manifest.origin,
     placeholder: manifest.placeholder,
     keyType: keyTypeOf(bundle.key),
+    profile: manifest.profile,
     identifiers: identifiersOf(bundle.leaf),
     notBefore: Date.parse(manifest.notBefore),
     notAfter: Date.parse(manifest.notAfter),

@@ -24,7 +24,11 @@ test('a ledger that breaks while the service runs neither ends it nor makes it t
     tries += 1;
     throw new PodserveError('ISSUE_FAILED', 'the issuer refused', { why: 'the test wants it so' });
   };
-  const issuers: Issuers = { named: async (name) => ({ name, issue: async () => refuse() }), localCa: async () => refuse() };
+  const issuers: Issuers = {
+    named: async (name) => ({ name, issue: async () => refuse() }),
+    localCa: async () => refuse(),
+    acme: async () => refuse(),
+  };
   const stop = new AbortController();
   using opened = await testService(state, clock, { issuers, signal: stop.signal });
   const file = join(state, 'authority/ledger.sqlite');

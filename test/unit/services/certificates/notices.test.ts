@@ -2,19 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { DAY, HOUR } from '../../../../src/platform/clock.ts';
-import { PodserveError } from '../../../../src/platform/errors.ts';
 import { runPass } from '../../../../src/services/certificates/pass.ts';
-import type { Issuers } from '../../../../src/services/certificates/service.ts';
 import { NOW, testClock, testService } from '../../../support/certificate-service.ts';
+import { refusingIssuers } from '../../../support/fake-acme-issuer.ts';
 import { scratchDirectory } from '../../../support/scratch.ts';
-
-function refuse(): never {
-  throw new PodserveError('ISSUE_FAILED', 'the issuer refused', { why: 'the test wants it so' });
-}
-
-function refusing(): Issuers {
-  return { named: async (name) => ({ name, issue: async () => refuse() }), localCa: async () => refuse() };
-}
 
 test('an emergency that begins between two tries is told once, however often somebody looks in between', async (t) => {
   const state = scratchDirectory(t);
@@ -23,7 +14,7 @@ test('an emergency that begins between two tries is told once, however often som
   for (let hour = 0; hour <= 90 * 24; hour += 4) {
     if (hour > 0 && hour < 80 * 24) continue;
     clock.set(NOW + hour * HOUR);
-    using opened = await testService(state, clock, hour === 0 ? {} : { issuers: refusing() });
+    using opened = await testService(state, clock, hour === 0 ? {} : { issuers: refusingIssuers() });
     await runPass(opened.service, { readAll: true });
     told.push(...opened.notices.map(({ kind }) => `${Math.floor(hour / 24)} ${kind}`));
   }

@@ -4,22 +4,13 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 
 import { DAY, HOUR, MINUTE } from '../../../../src/platform/clock.ts';
-import { PodserveError } from '../../../../src/platform/errors.ts';
 import { currentLink } from '../../../../src/publication/layout.ts';
 import { readCurrent } from '../../../../src/publication/read.ts';
 import { runPass } from '../../../../src/services/certificates/pass.ts';
 import type { Issuers } from '../../../../src/services/certificates/service.ts';
 import { NOW, testClock, testService, testSpec } from '../../../support/certificate-service.ts';
+import { refusingIssuers } from '../../../support/fake-acme-issuer.ts';
 import { scratchDirectory } from '../../../support/scratch.ts';
-
-function refuse(): never {
-  throw new PodserveError('ISSUE_FAILED', 'the issuer refused', { why: 'the test wants it so' });
-}
-
-/** Issuers of which every one refuses. */
-function refusing(): Issuers {
-  return { named: async (name) => ({ name, issue: async () => refuse() }), localCa: async () => refuse() };
-}
 
 describe('a pass', () => {
   test('makes what is missing, and a second one finds nothing to do', async (t) => {
@@ -79,7 +70,7 @@ describe('a pass', () => {
     using real = await testService(state, testClock());
     const issuers: Issuers = {
       ...real.service.issuers,
-      named: (name) => (name === 'first' ? refusing() : real.service.issuers).named(name),
+      acme: (name) => refusingIssuers().acme(name),
     };
     using opened = await testService(state, testClock(), { certificates: [testSpec({ issuers: ['first', 'local-ca'] })], issuers });
     const { results } = await runPass(opened.service);
@@ -93,7 +84,7 @@ describe('failures', () => {
     const state = scratchDirectory(t);
     const clock = testClock();
     using waiting = await testService(state, clock);
-    using opened = await testService(state, clock, { issuers: refusing() });
+    using opened = await testService(state, clock, { issuers: refusingIssuers() });
     let atRelease: number | undefined;
     const { ledger } = opened.service;
     const watched = {
@@ -117,7 +108,7 @@ describe('failures', () => {
     const tries: number[] = [];
     for (let minutes = 0; minutes < 3000; minutes += 1) {
       clock.set(NOW + minutes * MINUTE);
-      using opened = await testService(state, clock, { issuers: refusing() });
+      using opened = await testService(state, clock, { issuers: refusingIssuers() });
       const { results } = await runPass(opened.service);
       if (results.some(({ outcome }) => outcome === 'failed')) tries.push(minutes);
     }
@@ -130,7 +121,7 @@ describe('failures', () => {
     using good = await testService(state, clock);
     await runPass(good.service);
     clock.set(NOW + 84 * DAY);
-    using bad = await testService(state, clock, { issuers: refusing() });
+    using bad = await testService(state, clock, { issuers: refusingIssuers() });
     const { results } = await runPass(bad.service);
     assert.equal(results[0]?.outcome, 'failed');
     assert.equal((await readCurrent(join(state, 'certificates'), 'default'))?.number, 1);
@@ -143,7 +134,7 @@ describe('failures', () => {
     await runPass(good.service);
     await runPass(good.service, { force: true });
     rmSync(join(state, 'certificates/default/..gen-000002/privkey.pem'));
-    using bad = await testService(state, clock, { issuers: refusing() });
+    using bad = await testService(state, clock, { issuers: refusingIssuers() });
     const { results } = await runPass(bad.service, { readAll: true });
     assert.equal(results[0]?.outcome, 'failed');
     assert.match(results[0]?.warnings.join() ?? '', /went back to generation 1/);
@@ -157,7 +148,7 @@ describe('failures', () => {
     for (let day = 0; day <= 95; day += 0.25) {
       clock.set(NOW + day * DAY);
       const broken = day > 80 && day < 88;
-      using opened = await testService(state, clock, broken ? { issuers: refusing() } : {});
+      using opened = await testService(state, clock, broken ? { issuers: refusingIssuers() } : {});
       await runPass(opened.service);
       told.push(...opened.notices.map(({ kind }) => `${Math.floor(day)} ${kind}`));
     }

@@ -1,0 +1,177 @@
+import { fallsBack } from '../../certificate/fallback.ts';
+import type { Bundle } from '../../certificate/bundle.ts';
+import { decide, type Decision } from '../../certificate/renewal.ts';
+import type { CertificateSpec } from '../../certificate/spec.ts';
+import { IssueFailure } from '../../issuers/acme/failure.ts';
+import type { AcmeIssuer } from '../../issuers/acme/acme.ts';
+import { describeError, PodserveError } from '../../platform/errors.ts';
+import type { PublicationLock } from '../../publication/lock.ts';
+import { publish } from '../../publication/publish.ts';
+import { adviceDue, advisor, askAdvice } from './advice.ts';
+import { budgetHolds, costLines } from './budget.ts';
+import { failed } from './failed.ts';
+import { failedLook, resultOf } from './look.ts';
+import { lockOrder } from './order-lock.ts';
+import { preflightOnce } from './preflight-once.ts';
+import type { Publishing } from './publishing.ts';
+import { keepRehearsal } from './rehearsal.ts';
+import { changed, type Result } from './result.ts';
+import { publishCurrentRoots } from './roots.ts';
+import type { CertificateService } from './service.ts';
+import { situationOf, type Terms } from './situation.ts';
+import { survey, type Survey } from './survey.ts';
+
+/** What a batch of orders shares. */
+export interface Batch {
+  readonly service: CertificateService;
+  readonly terms: Terms;
+  readonly publishing: Publishing;
+  /** Opened once for all orders of the batch. */
+  acme(name: string): Promise<AcmeIssuer>;
+}
+
+/**
+ * Does for one certificate what needs an ACME server: asks when to renew it, and orders it when that time has come,
+ * after looking again under its own lock. The publication is locked only to publish. Never throws; a failure is in the result.
+ */
+export async function attend(batch: Batch, spec: CertificateSpec): Promise<Result> {
+  const { service, terms } = batch;
+  try {
+    await using _ = await lockOrder(service, spec.name);
+    return await attendLocked(batch, spec);
+  } catch (error) {
+    return failedLook(service, spec, terms.now, error);
+  }
+}
+
+async function attendLocked(batch: Batch, spec: CertificateSpec): Promise<Result> {
+  const { service } = batch;
+  const found = await survey(service.paths.certificates, spec.name);
+  const adviser = advisor(service, found);
+  if (adviser !== undefined && adviceDue(service, spec, found, service.clock.now())) {
+    await askAdvice(service, await batch.acme(adviser), spec, found);
+  }
+  const terms = { ...batch.terms, now: service.clock.now() };
+  const budgeted = await budgetHolds(service, spec, found, terms.now);
+  const decision = decide(await situationOf(service, spec, found, terms, budgeted));
+  if (decision.action !== 'issue') return resultOf(spec, found, decision);
+  const costs = terms.force ? await costLines(service, spec, decision, terms.now) : [];
+  const result = await order(batch, spec, found, decision);
+  return { ...result, warnings: [...costs, ...result.warnings] };
+}
+
+/** Asks the allowed issuers in order, going on to the next as the kind of failure says. */
+async function order(batch: Batch, spec: CertificateSpec, found: Survey, decision: Decision): Promise<Result> {
+  const { service } = batch;
+  const started = service.clock.now();
+  const nothingServed = found.current.state !== 'published' || found.current.notAfter <= started;
+  const refusals: unknown[] = [];
+  for (const issuer of decision.issuers) {
+    try {
+      const result = await orderFrom(batch, issuer, spec, found, decision);
+      return { ...result, warnings: [...refusals.map(describeError), ...result.warnings] };
+    } catch (error) {
+      if (service.signal.aborted) return resultOf(spec, found, { ...decision, action: 'wait', nextLook: service.clock.now() });
+      refusals.push(error);
+      holdIssuer(service, issuer, error);
+      const count = (service.ledger.failure(spec.name)?.count ?? 0) + 1;
+      const kind = error instanceof IssueFailure ? error.kind : undefined;
+      if (!fallsBack(kind, count, nothingServed)) break;
+    }
+  }
+  const tookMs = service.clock.now() - started;
+  const last = refusals.at(-1) ?? nobody(spec, decision);
+  const warnings = refusals.slice(0, -1).map(describeError);
+  return { ...failed(service, spec, found, decision, last, tookMs), warnings };
+}
+
+async function orderFrom(batch: Batch, name: string, spec: CertificateSpec, found: Survey, decision: Decision): Promise<Result> {
+  const { service } = batch;
+  const config = service.config.issuers[name];
+  const { signal, clock } = service;
+  if (config === undefined && (name === 'local-ca' || name === 'self-signed')) {
+    return publishOrdered(batch, spec, found, decision, name, async (lock) => {
+      if (name === 'local-ca') {
+        const { trouble } = await publishCurrentRoots(service, lock, clock.now());
+        if (trouble !== undefined) throw trouble;
+      }
+      return (await service.issuers.named(name)).issue(spec, { now: clock.now(), signal });
+    });
+  }
+  const issuer = await batch.acme(name);
+  await preflightOnce(service, spec, issuer.config);
+  const { current, generation } = found;
+  const ours = current.state === 'published' && current.issuer === name && !current.placeholder && current.origin === 'issued';
+  const replaces = ours && generation !== undefined ? { replaces: { leaf: generation.bundle.leaf } } : {};
+  const bundle = await issuer.issue(spec, { now: clock.now(), signal, ...replaces });
+  service.ledger.clearHold(name);
+  if (issuer.config.rehearse !== undefined) {
+    issuer.settled(spec.name);
+    return rehearsed(service, spec, found, decision, issuer);
+  }
+  const result = await publishOrdered(batch, spec, found, decision, name, async () => bundle);
+  issuer.settled(spec.name);
+  if (result.outcome !== 'published') return result;
+  const published = await survey(service.paths.certificates, spec.name);
+  await askAdvice(service, issuer, spec, published);
+  const next = decide(await situationOf(service, spec, published, { ...batch.terms, now: clock.now(), force: false }));
+  return { ...result, decision: { ...result.decision, nextLook: next.nextLook } };
+}
+
+/** Publishes what an issuer gave, unless somebody else has published something meanwhile that makes it unnecessary. */
+async function publishOrdered(
+  batch: Batch,
+  spec: CertificateSpec,
+  found: Survey,
+  decision: Decision,
+  issuer: string,
+  obtain: (lock: PublicationLock) => Promise<Bundle>,
+): Promise<Result> {
+  const { service, terms } = batch;
+  return batch.publishing.run(async (lock) => {
+    const now = service.clock.now();
+    const again = await survey(lock.root, spec.name);
+    if (again.link !== found.link) {
+      const late = decide(await situationOf(service, spec, again, { ...terms, now, force: false }));
+      if (late.action !== 'issue' || !late.issuers.includes(issuer)) return resultOf(spec, again, late);
+    }
+    const { manifest, warnings } = await publish(lock, {
+      name: spec.name,
+      bundle: await obtain(lock),
+      issuer,
+      origin: 'issued',
+      placeholder: false,
+      profile: service.config.issuers[issuer]?.profile,
+      now,
+      keyGid: service.config.keyGid,
+      publisher: service.publisher,
+      identifiers: spec.identifiers,
+    });
+    return changed(spec, 'published', decision, manifest, warnings);
+  });
+}
+
+/** The whole way has been gone and what came was right; the publication is as it was. */
+async function rehearsed(
+  service: CertificateService,
+  spec: CertificateSpec,
+  found: Survey,
+  decision: Decision,
+  { config }: AcmeIssuer,
+): Promise<Result> {
+  const now = service.clock.now();
+  keepRehearsal(service.ledger, spec, config, now);
+  const detail = `${config.rehearse} gave a certificate for all names: take rehearse out of issuers.${config.name} to order the real one`;
+  const next = decide(await situationOf(service, spec, found, { now, force: false, clockBehind: false }));
+  return { ...resultOf(spec, found, { ...decision, detail, nextLook: next.nextLook }), outcome: 'rehearsed' };
+}
+
+/** What the server said of all orders holds for all certificates: they wait without asking it one by one. */
+function holdIssuer({ ledger }: CertificateService, issuer: string, error: unknown): void {
+  if (!(error instanceof IssueFailure) || error.scope !== 'issuer' || error.retryAt === undefined) return;
+  ledger.keepHold({ issuer, until: error.retryAt, why: describeError(error), link: error.unpauseUrl });
+}
+
+function nobody(spec: CertificateSpec, decision: Decision): PodserveError {
+  return new PodserveError('ISSUE_FAILED', `no issuer may certify ${spec.name}`, { why: decision.detail });
+}

@@ -1,0 +1,81 @@
+import type { AcmeIssuer } from '../../issuers/acme/acme.ts';
+import { eachLimited } from '../../platform/concurrency.ts';
+import { describeError } from '../../platform/errors.ts';
+import { attend } from './attend.ts';
+import type { Look } from './look.ts';
+import { sharedPublishing } from './publishing.ts';
+import type { Result } from './result.ts';
+import type { CertificateService } from './service.ts';
+import { settle, settleUnderWay } from './settle.ts';
+import type { Terms } from './situation.ts';
+
+/**
+ * The orders under way. They take seconds to minutes, so nothing waits for them that does not have to: a resident
+ * service goes on with what needs no network, and one slow CA holds up nobody but its own certificates.
+ */
+export interface Orders extends AsyncDisposable {
+  /** Whether this certificate is being attended to: a pass leaves it alone until then. */
+  has(certificate: string): boolean;
+  /** Begins; each certificate is settled as soon as it is done. */
+  add(service: CertificateService, looks: readonly Look[], terms: Terms): void;
+  /** Resolves when nothing is under way. */
+  idle(): Promise<void>;
+}
+
+/** What Let's Encrypt's servers take from one client without slowing it down. */
+const AT_ONCE = 10;
+
+/** @param settled called with each result after it was written down */
+export function openOrders(settled: (result: Result) => void, atOnce = AT_ONCE): Orders {
+  const names = new Set<string>();
+  let work: Promise<void> = Promise.resolve();
+
+  async function batch(service: CertificateService, looks: readonly Look[], terms: Terms): Promise<void> {
+    await using issuers = openIssuers(service);
+    const publishing = sharedPublishing(service);
+    await eachLimited(looks, atOnce, async ({ spec, result: before }) => {
+      try {
+        const result = service.signal.aborted
+          ? before
+          : await attend({ service, terms, publishing, acme: (name) => issuers.acme(name) }, spec);
+        settle(service, result, service.clock.now());
+        settled(result);
+      } finally {
+        names.delete(spec.name);
+      }
+    });
+  }
+
+  return {
+    has: (certificate) => names.has(certificate),
+    add(service, looks, terms) {
+      for (const { spec } of looks) names.add(spec.name);
+      settleUnderWay(service, looks, terms.now);
+      const done = batch(service, looks, terms).catch((error: unknown) => {
+        service.log.error({}, `orders could not be carried out: ${describeError(error)}`);
+        for (const { spec } of looks) names.delete(spec.name);
+      });
+      work = Promise.all([work, done]).then(() => undefined);
+    },
+    idle: () => work,
+    [Symbol.asyncDispose]: () => work,
+  };
+}
+
+/** The ACME issuers of one batch: each opened when first asked for, all closed at the end. */
+function openIssuers(service: CertificateService): AsyncDisposable & { acme(name: string): Promise<AcmeIssuer> } {
+  const opened = new Map<string, Promise<AcmeIssuer>>();
+  return {
+    acme(name) {
+      const known = opened.get(name) ?? service.issuers.acme(name);
+      opened.set(name, known);
+      return known;
+    },
+    async [Symbol.asyncDispose]() {
+      for (const opening of opened.values()) {
+        const issuer = await opening.catch(() => undefined);
+        await issuer?.[Symbol.asyncDispose]();
+      }
+    },
+  };
+}
