@@ -64,7 +64,6 @@ export function httpListenerSolver({ listen }: HttpListenerConfig, { log }: Pick
 async function openListener(listen: string, answerTo: (token: string) => string | undefined, log: Log): Promise<AsyncDisposable> {
   const server = createServer(
     {
-      headersTimeout: LONGEST_REQUEST,
       requestTimeout: LONGEST_REQUEST,
       connectionsCheckingInterval: SECOND,
       maxHeaderSize: LARGEST_HEADER,

@@ -63,7 +63,16 @@ test('nothing else is answered', async () => {
   const task = challengeTask();
   await using solver = await opened(`127.0.0.1:${port}`);
   await solver.present(task, soon());
-  const wrong = ['/', PATH, `${PATH}other`, `/${task.token}`, `${PATH}${task.token}/`, `${PATH}../${task.token}`, `/x${PATH}${task.token}`];
+  const wrong = [
+    `${PATH.replace('acme', 'emca')}${task.token}`,
+    '/',
+    PATH,
+    `${PATH}other`,
+    `/${task.token}`,
+    `${PATH}${task.token}/`,
+    `${PATH}../${task.token}`,
+    `/x${PATH}${task.token}`,
+  ];
   for (const path of wrong) {
     const { status, text } = await ask(port, path);
     assert.deepEqual([status, text], [404, ''], path);
