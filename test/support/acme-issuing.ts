@@ -46,10 +46,9 @@ export async function issuing(t: Pick<TestContext, 'after'>): Promise<Issuing> {
   const uses: string[] = [];
   const logged: string[] = [];
   const log = recording(logged);
-  const configured = (change: Partial<AcmeIssuerConfig> = {}): AcmeIssuerConfig => ({ ...CONFIG, ...change });
   const onUse = (kind: string, subject: string): number => uses.push(`${kind} ${subject}`.trim());
   const place = (change: Partial<AcmeIssuerConfig> = {}): OrderPlace => ({
-    config: configured(change),
+    config: { ...CONFIG, ...change },
     directory,
     solver: async () => solver,
     clock,
