@@ -92,7 +92,7 @@ function refusal(rcode: string, { key }: UpdateServer, { name, zone }: Place): r
     case 'REFUSED':
       return [
         `the key ${key.name} may not change the TXT records of ${name}`,
-        `allow it in the server's configuration of ${zone}; in BIND: update-policy { grant ${key.name} name ${name}. TXT; }; or, where it is a secondary, name the primary in dns01.server`,
+        `allow it in the server's configuration of ${zone} (docs/challenges.md), in BIND: update-policy { grant ${key.name} name ${name}. TXT; }; or, where it is a secondary, name the primary in dns01.server`,
       ];
     case 'NOTAUTH':
       return [
@@ -124,6 +124,14 @@ function notServed(at: UpdateServer, name: string, { rcode, authorities, authori
   if (rcode === 'NOERROR' && !authoritative && delegated !== undefined) {
     const servers = referral.flatMap((record) => (record.type === 'NS' ? [record.target] : [])).join(', ');
     return failed(at, `it has delegated ${delegated.name} to ${servers}`, `name the primary of ${delegated.name} in dns01.server`);
+  }
+  if (rcode === 'NOTAUTH') {
+    // PowerDNS answers so, unsigned, whatever is wrong with a signature.
+    return failed(
+      at,
+      `it does not take the key ${at.key.name}, and does not say why (NOTAUTH)`,
+      `see that it has the key with ${at.key.algorithm} and the same secret, and that both clocks are right`,
+    );
   }
   return failed(
     at,
@@ -190,9 +198,13 @@ function refusedKey(at: UpdateServer, judged: Extract<TsigVerdict, { verdict: `B
     case 'BADTRUNC':
       return failed(at, `it wants a longer signature than ${algorithm} gives (BADTRUNC)`, 'make a key with hmac-sha512');
     case 'BADTIME': {
-      const seconds = Math.round(Math.abs(now - judged.serverTime) / SECOND);
+      const seconds = judged.serverTime / SECOND - Math.floor(now / SECOND);
       const times = `here it is ${new Date(now).toISOString()}, there ${printedTime(judged.serverTime)}`;
-      return failed(at, `its clock is ${seconds} s apart from ours (BADTIME): ${times}`, 'set both clocks, by NTP for one');
+      return failed(
+        at,
+        `its clock is ${Math.abs(seconds)} s ${seconds < 0 ? 'behind' : 'ahead of'} ours (BADTIME): ${times}`,
+        'set both clocks, by NTP for one',
+      );
     }
   }
 }

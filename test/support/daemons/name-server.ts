@@ -90,14 +90,7 @@ export async function startNameServer(t: Pick<TestContext, 'after'>, options: Na
     server: `${address}:${port}`,
     port,
     daemon,
-    async dig(name, type) {
-      const { stdout } = await run('/usr/bin/dig', [`@${address}`, '-p', String(port), '+short', '+tries=1', '+time=3', name, type]);
-      return stdout
-        .trim()
-        .split('\n')
-        .filter((line) => line !== '')
-        .sort();
-    },
+    dig: digger(address, port),
     async rndc(...args) {
       const { code, stderr } = await run('/usr/sbin/rndc', ['-c', join(directory, 'rndc.conf'), ...args]);
       if (code !== 0) throw new Error(`rndc ${args.join(' ')}: ${stderr}`);
@@ -107,6 +100,17 @@ export async function startNameServer(t: Pick<TestContext, 'after'>, options: Na
 
 function fileOf({ name }: ServedZone): string {
   return name === '.' ? 'root' : name;
+}
+
+export function digger(address: string, port: number): RunningNameServer['dig'] {
+  return async (name, type) => {
+    const { stdout } = await run('/usr/bin/dig', [`@${address}`, '-p', String(port), '+short', '+tries=1', '+time=3', name, type]);
+    return stdout
+      .trim()
+      .split('\n')
+      .filter((line) => line !== '')
+      .sort();
+  };
 }
 
 function statementOf(zone: ServedZone): string {
