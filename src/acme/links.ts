@@ -26,7 +26,9 @@ export function parseLinks(value: string | undefined, base: string): Links {
     const url = webUrl(target.groups[0] ?? '', base);
     if (url === undefined) continue;
     for (const relation of (relations ?? '').toLowerCase().split(/\s+/).filter(Boolean)) {
-      byRelation.set(relation, [...(byRelation.get(relation) ?? []), url]);
+      const known = byRelation.get(relation);
+      if (known === undefined) byRelation.set(relation, [url]);
+      else known.push(url);
     }
   }
   return Object.fromEntries(byRelation);
