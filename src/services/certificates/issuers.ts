@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 
+import type { SolverOpener } from '../../challenges/shared.ts';
 import type { Config } from '../../config/config.ts';
 import type { StatePaths } from '../../config/state.ts';
 import type { AcmeIssuer } from '../../issuers/acme/acme.ts';
@@ -26,6 +27,13 @@ export function configuredIssuers(surroundings: IssuerSurroundings): Issuers {
     opened ??= openCa(surroundings);
     return opened;
   };
+  let solvers: SolverOpener | undefined;
+  const solverFor: SolverOpener = async (challenge) => {
+    const { sharedSolvers } = await import('../../challenges/shared.ts');
+    const { config, paths, clock, log } = surroundings;
+    solvers ??= sharedSolvers({ challengesDirectory: paths.challenges, resolvers: config.resolvers, clock, log });
+    return solvers(challenge);
+  };
   return {
     localCa,
     async named(name): Promise<Issuer> {
@@ -36,7 +44,7 @@ export function configuredIssuers(surroundings: IssuerSurroundings): Issuers {
       }
       throw unknownIssuer(name);
     },
-    acme: (name) => openAcme(surroundings, name),
+    acme: (name) => openAcme(surroundings, name, solverFor),
   };
 }
 
@@ -50,18 +58,16 @@ async function openCa({ config, paths, log }: IssuerSurroundings): Promise<Local
 }
 
 /** The ACME server of that name; with `rehearse` the one that it is rehearsed against, with an account of its own. */
-async function openAcme({ config, paths, ledger, clock, log }: IssuerSurroundings, name: string): Promise<AcmeIssuer> {
+async function openAcme(surroundings: IssuerSurroundings, name: string, solverFor: SolverOpener): Promise<AcmeIssuer> {
+  const { config, paths, ledger, clock, log } = surroundings;
   const configured = config.issuers[name];
   if (configured === undefined) throw unknownIssuer(name);
-  const [{ openAcmeIssuer }, { openSolver }] = await Promise.all([
-    import('../../issuers/acme/open.ts'),
-    import('../../challenges/open.ts'),
-  ]);
+  const { openAcmeIssuer } = await import('../../issuers/acme/open.ts');
   const { rehearse } = configured;
   return openAcmeIssuer({
     config: rehearse === undefined ? configured : { ...configured, directory: rehearse },
     directory: join(paths.acme, rehearse === undefined ? name : `${name}-rehearsal`),
-    solver: () => openSolver(configured.challenge, { challengesDirectory: paths.challenges, resolvers: config.resolvers, clock, log }),
+    solver: () => solverFor(configured.challenge),
     clock,
     log,
     onUse(kind, subject) {
