@@ -98,8 +98,8 @@ export async function fakeAcmeServer(now: () => number): Promise<FakeAcmeServer>
       server.orders.clear();
     },
     invalidate(url) {
-      const held = server.orders.get(url);
-      if (held !== undefined) held.order = { ...held.order, status: 'invalid' };
+      const entry = server.orders.get(url);
+      if (entry !== undefined) entry.order = { ...entry.order, status: 'invalid' };
     },
   };
 
@@ -312,8 +312,11 @@ function leafFor(server: FakeAcmeServer, { order, csr }: Held, root: KeyPair, no
     authorityKeyIdentifier(keyIdentifier(root.publicKeyInfo)),
     subjectAlternativeName(names, true),
   ];
-  const second = (time: number): number => Math.floor(time / 1000) * 1000;
-  const validity = { notBefore: second(now + server.validity.from), notAfter: second(now + server.validity.to) };
+  const validity = { notBefore: wholeSecond(now + server.validity.from), notAfter: wholeSecond(now + server.validity.to) };
   const fields = { issuer, subject: distinguishedName({}), ...validity, publicKeyInfo, extensions };
   return certificatePem(signCertificate(fields, signerFor(root.privateKey)));
+}
+
+function wholeSecond(time: number): number {
+  return Math.floor(time / 1000) * 1000;
 }

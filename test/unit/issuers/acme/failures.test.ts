@@ -72,7 +72,8 @@ describe('a failed validation', () => {
   test('that a server hides behind a pending order is found all the same', async (t) => {
     const set = await issuing(t);
     set.server.validate = () => problem('connection', 'refused');
-    const { order } = set.server.client;
+    const { client } = set.server;
+    const order: typeof client.order = client.order.bind(client);
     Object.assign(set.server.client, {
       order: async (...args: Parameters<typeof order>) => {
         const polled = await order(...args);
