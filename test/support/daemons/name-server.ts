@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import { run, start, type Running } from '../command.ts';
 import { freePort, scratchDirectory } from '../scratch.ts';
@@ -86,11 +87,13 @@ export async function startNameServer(t: Pick<TestContext, 'after'>, options: Na
   ends(daemon);
   await daemon.says(/\brunning\b/);
   await listening(daemon, [control]);
+  const dig = digger(address, port);
+  for (const { name, primary } of zones) if (primary !== undefined) while ((await dig(name, 'SOA')).length === 0) await sleep(50);
   return {
     server: `${address}:${port}`,
     port,
     daemon,
-    dig: digger(address, port),
+    dig,
     async rndc(...args) {
       const { code, stderr } = await run('/usr/sbin/rndc', ['-c', join(directory, 'rndc.conf'), ...args]);
       if (code !== 0) throw new Error(`rndc ${args.join(' ')}: ${stderr}`);
