@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
 
 import { openSolver } from '../../src/challenges/open.ts';
 import type { ChallengeSolver, ChallengeTask } from '../../src/challenges/solver.ts';
@@ -36,7 +36,7 @@ test('curl gets the answer to http-01 over IPv4 and IPv6 from our own listener',
 
 /** The listener in a process of its own, to which the kernel refuses one call. */
 function refused(t: TestContext, listen: string, call: string, error: string): Running {
-  const program = join(import.meta.dirname, '../support/challenge-process.ts');
+  const program = fileURLToPath(new URL('../support/challenge-process.ts', import.meta.url));
   const refusal = ['-e', `trace=${call}`, '-e', `inject=${call}:error=${error}:when=1`];
   // -D: strace is the child of the process, so that what is killed at the end is the process.
   return start(t, 'strace', ['-D', '-f', '-qq', ...refusal, process.execPath, program, listen, 'token']);
