@@ -59,7 +59,9 @@ export function judgeAnswer(wire: Buffer, tsig: RawRecord | undefined, key: Tsig
   if (read.error === ERRORS.BADKEY) return { verdict: 'BADKEY' };
   if (read.error === ERRORS.BADSIG) return { verdict: 'BADSIG' };
   if (read.error === ERRORS.BADTRUNC) return { verdict: 'BADTRUNC' };
-  if (tsig.name !== key.name || read.algorithm !== key.algorithm || tsig.class !== CLASSES.ANY) return { verdict: 'forged' };
+  // RFC 8945 §4.2 fixes class and TTL; they are signed as they have to be, not as they came.
+  if (tsig.name !== key.name || read.algorithm !== key.algorithm || tsig.class !== CLASSES.ANY || tsig.ttl !== 0)
+    return { verdict: 'forged' };
   const unsigned = Buffer.from(wire.subarray(0, tsig.start));
   unsigned.writeUInt16BE(read.originalId, 0);
   unsigned.writeUInt16BE(unsigned.readUInt16BE(10) - 1, 10);
