@@ -188,6 +188,8 @@ export async function fakeAcmeServer(now: () => number): Promise<FakeAcmeServer>
       call('newAccount', () => {
         const id = jwkThumbprint(key);
         const present = server.accounts.get(id);
+        // Some CAs take a binding only once.
+        if (present !== undefined && request.externalAccount !== undefined) throw refusal('unauthorized', 403, 'the binding has been used');
         if (present !== undefined) return { ...present.account, created: false };
         if (request.onlyReturnExisting === true) throw refusal('accountDoesNotExist', 400);
         if (server.directory.meta.externalAccountRequired && request.externalAccount === undefined) {

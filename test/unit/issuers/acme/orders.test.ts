@@ -127,6 +127,17 @@ describe('an order under way', () => {
     }
   });
 
+  test('that the server may never have seen is made with the key that is kept', async (t) => {
+    const set = await issuing(t);
+    set.server.hook = (call, done) => {
+      if (call === 'newOrder' && !done) throw new Error('killed');
+    };
+    await assert.rejects((await set.open()).issue(wanted(), { now: NOW }), /killed/);
+    const { key } = JSON.parse(readFileSync(orderFile(set), 'utf8')) as { key: string };
+    set.server.hook = () => undefined;
+    assert.equal((await (await set.open()).issue(wanted(), { now: NOW })).privateKeyPem, key);
+  });
+
   test('gives the same certificate again while it is not published', async (t) => {
     const set = await issuing(t);
     const one = await (await set.open()).issue(wanted(), { now: NOW });
@@ -151,7 +162,10 @@ describe('an order under way', () => {
     test(`is of no use for ${what}: a new key and a new order`, async (t) => {
       const set = await issuing(t);
       const one = await (await set.open()).issue(wanted(), { now: NOW });
+      calls(set);
       const two = await (await set.open(config)).issue(wanted(undefined, change), { now: NOW });
+      const asked = calls(set);
+      assert.ok(!asked.slice(0, asked.indexOf('newOrder')).includes('order'), 'the server is not asked about it');
       assert.notEqual(spkiSha256(one.leaf), spkiSha256(two.leaf));
       assert.equal(set.server.orders.size, 2);
     });
