@@ -7,7 +7,7 @@ import { version } from './platform/version.ts';
 
 /** Summary here and module behind a function, so that `--help` loads no command and a command loads only itself. */
 const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<{ command: Command }> }>> = {
-  acme: { summary: 'show, re-key and deactivate the accounts with ACME servers', load: () => import('./cli/acme.ts') },
+  acme: { summary: 'show, re-key and end the accounts with ACME servers, and their rate limits', load: () => import('./cli/acme.ts') },
   apache: { summary: 'run Apache httpd on the published certificates', load: () => import('./cli/apache.ts') },
   backup: { summary: 'put authority, certificates and configuration into one archive', load: () => import('./cli/backup.ts') },
   ca: { summary: 'show, export and trust the root of the built-in CA', load: () => import('./cli/ca.ts') },

@@ -1,5 +1,5 @@
 import { DAY, MINUTE } from '../platform/clock.ts';
-import type { FailureKindLike } from './fallback.ts';
+import type { FailureKind } from './fallback.ts';
 
 const FIRST_DELAYS = [MINUTE, 10 * MINUTE, 100 * MINUTE];
 const SHORTEST = MINUTE;
@@ -8,7 +8,7 @@ const LONGEST_RETRY_AFTER = 7 * DAY;
 /** Certificates that failed together shall not all come back in the same second. */
 const JITTER = 0.2;
 /** What a person has to mend: the same request a minute later gets the same answer. */
-const NEEDS_A_PERSON: ReadonlySet<FailureKindLike> = new Set(['paused', 'caa', 'rejected', 'account', 'configuration']);
+const NEEDS_A_PERSON: ReadonlySet<FailureKind> = new Set(['paused', 'caa', 'rejected', 'account', 'configuration']);
 const STEPS_SKIPPED_FOR_A_PERSON = 2;
 
 export interface Failures {
@@ -21,7 +21,7 @@ export interface Failures {
   /** The CA, or the own rate-limit budget, wants no try before, ms since the epoch. */
   readonly retryAt?: number | undefined;
   /** Of the last failure. */
-  readonly kind?: FailureKindLike | undefined;
+  readonly kind?: FailureKind | undefined;
 }
 
 /**

@@ -1,20 +1,20 @@
-/** Why an issuer gave no certificate, as far as it decides what is done next. */
-export type FailureKindLike =
-  | 'unreachable'
-  | 'server'
-  | 'rate-limited'
-  | 'paused'
-  | 'challenge'
-  | 'solver'
-  | 'caa'
-  | 'rejected'
-  | 'account'
-  | 'configuration'
-  | 'bad-certificate';
+/** Why an ACME server gave no certificate, as far as it decides what is done next. */
+export type FailureKind =
+  | 'unreachable' // no usable answer: DNS, connection, TLS, time-out, cut, nonsense
+  | 'server' // 5xx, serverInternal, badNonce without end, an order that stays in processing
+  | 'rate-limited' // rateLimited, 429, 503 with Retry-After, or the own budget
+  | 'paused' // the CA paused the account or identifier until a person acts
+  | 'challenge' // a validation failed: connection, dns, incorrectResponse, unauthorized, tls
+  | 'solver' // the answer to a challenge could not be put in place
+  | 'caa' // CAA forbids this CA
+  | 'rejected' // rejectedIdentifier, unsupportedIdentifier, badCSR, malformed: the order as such is refused
+  | 'account' // account deactivated, unauthorized, userActionRequired, externalAccountRequired
+  | 'configuration' // what is configured is not offered: profile, challenge type, EAB
+  | 'bad-certificate'; // what was issued is not what was asked for
 
 /** Trouble that passes by itself is given the tries of the first two hours. */
 const PATIENCE = 3;
-const MAY_PASS: ReadonlySet<FailureKindLike> = new Set(['unreachable', 'server', 'challenge', 'solver']);
+const MAY_PASS: ReadonlySet<FailureKind> = new Set(['unreachable', 'server', 'challenge', 'solver']);
 
 /**
  * Whether the next issuer of the list is asked in the same pass after one has failed.
@@ -32,6 +32,6 @@ const MAY_PASS: ReadonlySet<FailureKindLike> = new Set(['unreachable', 'server',
  * @param failures in a row, this one counted
  * @param nothingServed what is published is missing, damaged or expired, and no placeholder stands in
  */
-export function fallsBack(kind: FailureKindLike | undefined, failures: number, nothingServed: boolean): boolean {
+export function fallsBack(kind: FailureKind | undefined, failures: number, nothingServed: boolean): boolean {
   return nothingServed || failures >= PATIENCE || kind === undefined || !MAY_PASS.has(kind);
 }

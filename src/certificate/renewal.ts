@@ -273,13 +273,18 @@ function isEmergency({ spec, current, revoked, now }: Situation): boolean {
  * When what is published is renewed: at the time chosen from the CA's advice, but at the emergency line at the latest;
  * without advice by the fractions.
  */
+export function plannedRenewal(spec: CertificateSpec, current: Published, advice: Advice | undefined): number {
+  if (advice?.chosen === undefined || !isFromAcme(current)) return renewalTime(spec, current);
+  return Math.min(advice.chosen, emergencyLine(spec, current));
+}
+
 function planOf(situation: Situation, current: Published): { at: number; reason: Reason; basis: string } {
   const advice = adviceOn(situation, current);
-  if (advice?.chosen === undefined) return { at: renewalTime(situation.spec, current), reason: 'renewal-time', basis: '' };
-  const { window, explanationUrl, chosen } = advice;
+  const at = plannedRenewal(situation.spec, current, advice);
+  if (advice?.chosen === undefined) return { at, reason: 'renewal-time', basis: '' };
+  const { window, explanationUrl } = advice;
   const between = window === undefined ? '' : ` between ${isoDate(window.start)} and ${isoDate(window.end)}`;
   const why = explanationUrl === undefined ? '' : `: ${explanationUrl}`;
-  const at = Math.min(chosen, emergencyLine(situation.spec, current));
   return { at, reason: 'advised', basis: `; ${current.issuer} advises to renew${between}${why}` };
 }
 

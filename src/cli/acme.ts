@@ -15,12 +15,14 @@ import { pathsOf, sourceOf } from './settings.ts';
 const VERBS = ['show', 'rollover', 'deactivate'] as const;
 
 export const command: Command = {
-  summary: 'show, re-key and deactivate the accounts with ACME servers',
+  summary: 'show, re-key and end the accounts with ACME servers, and their rate limits',
   help: `usage: podserve acme account show|rollover|deactivate [options]
+       podserve acme limits [options]
 
   show        the account with each ACME server, as the server has it now
   rollover    give an account a new key; the old one opens it no more
   deactivate  end an account for good; certificates that it got stay valid
+  limits      what of the CAs' rate limits is used and left, and when the next slot is
 
   --issuer NAME  the issuer (default: show: all; else the only one)
   --yes          deactivate: really do it
@@ -40,6 +42,10 @@ Exit codes: 0 done, 1 a server refused or did not answer, 2 wrong usage or confi
 async function run(args: Arguments, context: Context): Promise<number> {
   const verb = readVerb(args);
   const config = await loadConfig(sourceOf(args, context));
+  if (verb === 'limits') {
+    wanted(config, text(args, 'issuer'), 'show');
+    return (await import('./acme-limits.ts')).showLimits(args, context, config);
+  }
   const issuers = wanted(config, text(args, 'issuer'), verb);
   const work: Work = { args, context, config, paths: pathsOf(args, context) };
   if (verb === 'show') return show(work, issuers);
@@ -62,10 +68,11 @@ interface Work {
   readonly paths: StatePaths;
 }
 
-function readVerb({ positionals: [noun, word, ...rest] }: Arguments): (typeof VERBS)[number] {
+function readVerb({ positionals: [noun, word, ...rest] }: Arguments): (typeof VERBS)[number] | 'limits' {
+  if (noun === 'limits' && word === undefined) return 'limits';
   const verb = VERBS.find((one) => one === word);
   if (noun === 'account' && verb !== undefined && rest.length === 0) return verb;
-  throw usage('it takes the word account, and show, rollover or deactivate', 'podserve acme --help explains them');
+  throw usage('it takes account show, account rollover, account deactivate, or limits', 'podserve acme --help explains them');
 }
 
 /** The issuers that are meant: of several, one that is changed has to be named. */

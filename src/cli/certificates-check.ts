@@ -5,6 +5,7 @@ import { flag, type Arguments, type Context } from './command.ts';
 import { inDays, minute } from '../platform/dates.ts';
 import { pathsOf, selected, sourceOf } from './settings.ts';
 
+const PLACEHOLDER = 'clients do not trust it; podserve certificates --mode renew asks for the real one';
 const AT_ONCE = 16;
 /** With more than this, what is good is counted instead of listed. */
 const LONGEST_LIST = 50;
@@ -25,6 +26,7 @@ export async function check(args: Arguments, context: Context): Promise<number> 
     if (good.length > LONGEST_LIST) context.out(`… and ${good.length - LONGEST_LIST} more that are good`);
     for (const finding of attention) context.out(`${finding.name}: ${finding.state.toUpperCase()}: ${finding.why}`);
     if (roots !== undefined) context.out(`roots: ${roots}`);
+    for (const { name, manifest } of good) if (manifest?.placeholder) context.err(`warning: ${name} is a placeholder: ${PLACEHOLDER}`);
     context.out(summary(findings.length, attention.length + (roots === undefined ? 0 : 1), root));
   }
   return attention.length === 0 && roots === undefined ? 0 : 1;

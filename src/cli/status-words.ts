@@ -1,5 +1,6 @@
 import type { StatePaths } from '../config/state.ts';
 import { inDays, minute } from '../platform/dates.ts';
+import type { IssuerStatus } from '../services/certificates/issuers-status.ts';
 import type { CertificateStatus } from '../services/certificates/status.ts';
 import type { RootStatus } from '../services/certificates/roots-status.ts';
 import type { EndpointStatus } from '../services/endpoint-status.ts';
@@ -25,6 +26,7 @@ export function statusLines(standing: Standing, paths: StatePaths, typed: (words
     ...listed.flatMap((certificate) => certificateLines(certificate, endpoints, now)),
     ...(well.length > LONGEST_LIST ? [`… and ${well.length - LONGEST_LIST} more that are good`] : []),
     ...status.roots.map((root) => rootLine(root, now)),
+    ...status.issuers.flatMap(issuerLine),
     '',
     ...(status.events.length === 0 ? [] : ['what happened last', ...status.events.map(eventLine), '']),
     ...closing(found, troubles, typed),
@@ -51,6 +53,7 @@ function certificateLines(
   const lines = [`${name}: ${head}: ${names}`];
   if (condition !== 'well') lines.push(why);
   if (failure !== null) lines.push(`${failure.count} failed in a row, the next try is at ${minute(Date.parse(failure.nextTry))}`);
+  if (failure !== null && failure.link !== null) lines.push(`a person can end this at ${failure.link}`);
   if (published !== null) {
     const { generation, issuer, placeholder, notAfter } = published;
     const expiry = Date.parse(notAfter);
@@ -68,6 +71,12 @@ function certificateLines(
 function rootLine({ name, state, notAfter, signsFrom }: RootStatus, now: number): string {
   const use = state === 'announced' && signsFrom !== null ? `announced, signs from ${minute(Date.parse(signsFrom))} on` : state;
   return `root ${name}: ${use}; expires ${notAfter.slice(0, 10)} (${inDays(Date.parse(notAfter) - now)})`;
+}
+
+function issuerLine({ name, held }: IssuerStatus): string[] {
+  if (held === null) return [];
+  const link = held.link === null ? '' : `; a person can end this at ${held.link}`;
+  return [`issuer ${name}: takes no orders until ${minute(Date.parse(held.until))}: ${held.why}${link}`];
 }
 
 function eventLine({ at, certificate, kind, detail }: Standing['status']['events'][number]): string {

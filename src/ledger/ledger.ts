@@ -1,7 +1,7 @@
 import type { DatabaseSync, SQLOutputValue, StatementSync } from 'node:sqlite';
 
 import { CLOCK_TOLERANCE, LONGEST_QUIET, type ClockEvidence } from '../certificate/clock-evidence.ts';
-import type { FailureKindLike } from '../certificate/fallback.ts';
+import type { FailureKind } from '../certificate/fallback.ts';
 import { caRecordsOn, type CaRecords } from './ca-records.ts';
 
 /** Something that happened, with its reason. `at` is ms since the epoch. */
@@ -60,7 +60,7 @@ export interface Failure {
   readonly retryAt: number;
   readonly message: string;
   /** Of the last one. */
-  readonly kind?: FailureKindLike | undefined;
+  readonly kind?: FailureKind | undefined;
   /** Who was asked last. */
   readonly issuer?: string | undefined;
   /** Where a person can end it, e.g. unpause an identifier. */

@@ -1,6 +1,6 @@
 import type { AcmeProblem } from '../../acme/problem.ts';
 import type { ProblemDocument } from '../../acme/resources.ts';
-import type { FailureKind } from './failure.ts';
+import type { FailureKind } from '../../certificate/fallback.ts';
 
 /** Where in the work on a certificate it happened. */
 export type Step = 'directory' | 'account' | 'order' | 'authorization' | 'challenge' | 'finalize' | 'certificate' | 'revocation';

@@ -1,5 +1,5 @@
 import { minute } from '../../platform/dates.ts';
-import type { FailureKind } from './failure.ts';
+import type { FailureKind } from '../../certificate/fallback.ts';
 
 /** What a remedy depends on, besides the kind. */
 export interface Circumstances {

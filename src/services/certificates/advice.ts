@@ -17,7 +17,11 @@ export function advisor({ config }: CertificateService, { current }: Survey): st
 }
 
 /** What its CA last said of exactly this leaf. */
-export function adviceOf({ ledger }: CertificateService, spec: CertificateSpec, { current, generation }: Survey): Advice | undefined {
+export function adviceOf(
+  { ledger }: Pick<CertificateService, 'ledger'>,
+  spec: CertificateSpec,
+  { current, generation }: Survey,
+): Advice | undefined {
   if (current.state !== 'published' || generation === undefined || !canBeAdvised(current)) return undefined;
   const advice = ledger.advice(spec.name);
   return advice?.certificateId === idOf(generation.bundle.leaf) ? advice : undefined;

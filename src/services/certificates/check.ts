@@ -3,9 +3,11 @@ import { join } from 'node:path';
 
 import { parseCertificates, uncovered } from '../../certificate/bundle.ts';
 import type { Manifest } from '../../certificate/generation.ts';
-import { emergencyLine, renewalTime, type Current } from '../../certificate/renewal.ts';
+import { emergencyLine, plannedRenewal, type Current } from '../../certificate/renewal.ts';
 import type { CertificateSpec } from '../../certificate/spec.ts';
+import type { Ledger } from '../../ledger/ledger.ts';
 import { describeError, systemCode } from '../../platform/errors.ts';
+import { adviceOf } from './advice.ts';
 import { survey } from './survey.ts';
 
 /** What an offline look at one published certificate found. Times are ms since the epoch. */
@@ -20,13 +22,18 @@ export interface Finding {
   readonly attention: boolean;
 }
 
-/** Reads and proves one certificate as it is published. Changes nothing and asks nobody. */
-export async function checkCertificate(root: string, spec: CertificateSpec, now: number): Promise<Finding> {
+/**
+ * Reads and proves one certificate as it is published. Changes nothing and asks nobody.
+ * @param ledger where there is one: it knows what the CA advised
+ */
+export async function checkCertificate(root: string, spec: CertificateSpec, now: number, ledger?: Ledger): Promise<Finding> {
   try {
-    const { current, generation } = await survey(root, spec.name);
+    const surveyed = await survey(root, spec.name);
+    const { current, generation } = surveyed;
+    const advice = ledger === undefined ? undefined : adviceOf({ ledger }, spec, surveyed);
     const found = judge(spec, current, now);
     const manifest = generation?.manifest;
-    const renewalAt = current.state === 'published' ? renewalTime(spec, current) : undefined;
+    const renewalAt = current.state === 'published' ? plannedRenewal(spec, current, advice) : undefined;
     if (found !== undefined) return { name: spec.name, manifest, renewalAt, attention: true, ...found };
     const missing = generation === undefined ? [] : uncovered(generation.bundle.leaf, spec.identifiers);
     if (missing.length === 0) return { name: spec.name, state: 'good', why: '', manifest, renewalAt, attention: false };

@@ -4,6 +4,8 @@ import { DAY, HOUR } from '../../platform/clock.ts';
 /** Shorter than a day, so that a daily run which comes a little early leaves its mark too. */
 const INTERVAL = 20 * HOUR;
 const KEEP_EVENTS = 400 * DAY;
+/** No CA counts longer than a week; a configured limit may. */
+const KEEP_USES = 60 * DAY;
 
 /**
  * After everything was judged: one event a day, whoever ran the pass, and what is old is forgotten. Without it a clock
@@ -18,5 +20,6 @@ export function heartbeat(ledger: Ledger, certificates: number, now: number): vo
     const detail = `${certificates} certificates judged`;
     ledger.record({ at: now, certificate: null, kind: 'checked', reason: 'daily', detail, generation: null });
     ledger.forgetBefore(now - KEEP_EVENTS);
+    ledger.forgetUsesBefore(now - KEEP_USES);
   });
 }

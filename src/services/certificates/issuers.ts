@@ -66,7 +66,7 @@ async function openAcme(surroundings: IssuerSurroundings, name: string, solverFo
   const { rehearse } = configured;
   return openAcmeIssuer({
     config: rehearse === undefined ? configured : { ...configured, directory: rehearse },
-    directory: join(paths.acme, rehearse === undefined ? name : `${name}-rehearsal`),
+    directory: join(paths.acme, rehearse === undefined ? name : `.rehearsal-${name}`),
     solver: () => solverFor(configured.challenge),
     clock,
     log,

@@ -118,8 +118,9 @@ async function attendTo(
 }
 
 /** What a look would lead to, and what that costs where somebody counts. */
-async function planned(service: CertificateService, { spec, act, attend, result }: Look, terms: Terms): Promise<Result> {
-  const acts = act || (attend && result.decision.action === 'issue');
+async function planned(service: CertificateService, one: Look, terms: Terms): Promise<Result> {
+  const { spec, result } = one;
+  const acts = one.act || (one.attend && result.decision.action === 'issue');
   if (!acts) return result;
   return { ...result, outcome: 'planned', warnings: await costLines(service, spec, result.decision, terms.now) };
 }

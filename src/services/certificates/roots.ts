@@ -49,8 +49,8 @@ export async function publishCurrentRoots(service: CertificateService, lock: Pub
 
 /** What the built-in CA signs: its own certificates, and placeholders until an ACME server has answered. */
 function identifiersToSign({ config }: CertificateService): Identifier[] {
-  const signs = (issuer: string): boolean => issuer === 'local-ca' || !isLocalIssuer(issuer);
-  return config.certificates.flatMap((spec) => (spec.issuers.some(signs) ? spec.identifiers : []));
+  const signed = config.certificates.filter(({ issuers }) => issuers.some((issuer) => issuer === 'local-ca' || !isLocalIssuer(issuer)));
+  return signed.flatMap(({ identifiers }) => identifiers);
 }
 
 /**

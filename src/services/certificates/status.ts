@@ -7,6 +7,7 @@ import type { StatePaths } from '../../config/state.ts';
 import { eachLimited } from '../../platform/concurrency.ts';
 import { checkCertificate, type Finding } from './check.ts';
 import { clockAlarm } from './clock.ts';
+import { issuersStatus, type IssuerStatus } from './issuers-status.ts';
 import { rootsStatus, type RootStatus } from './roots-status.ts';
 
 /** How the certificate service stands, for people and machines. Times are ISO 8601 in UTC. No secrets. */
@@ -21,6 +22,8 @@ export interface ServiceStatus {
   /** How many certificates were left out, with `limit`. */
   readonly omitted: number;
   readonly roots: readonly RootStatus[];
+  /** The ACME servers. */
+  readonly issuers: readonly IssuerStatus[];
   /** Newest first. */
   readonly events: readonly EventStatus[];
 }
@@ -36,8 +39,18 @@ export interface CertificateStatus {
   readonly wanted: readonly string[];
   readonly published: PublishedStatus | null;
   readonly renewalAt: string | null;
-  readonly failure: { readonly count: number; readonly at: string; readonly nextTry: string; readonly message: string } | null;
+  readonly failure: FailureStatus | null;
   readonly deliveries: readonly DeliveryStatus[];
+}
+
+interface FailureStatus {
+  readonly count: number;
+  readonly at: string;
+  readonly nextTry: string;
+  readonly message: string;
+  /** Of an ACME server's failure: its kind, and where a person can end it. */
+  readonly kind: string | null;
+  readonly link: string | null;
 }
 
 interface PublishedStatus {
@@ -117,6 +130,7 @@ export async function serviceStatus(source: StatusSource, options: StatusOptions
     certificates,
     omitted: config.certificates.length - chosen.length,
     roots,
+    issuers: issuersStatus(config, ledger, now),
     events: eventsStatus(ledger, options.events ?? EVENTS),
   };
 }
@@ -129,7 +143,7 @@ function eventsStatus(ledger: Ledger | undefined, limit: number): EventStatus[] 
 
 async function certificateStatus(source: StatusSource, spec: CertificateSpec, now: number): Promise<CertificateStatus> {
   const { ledger } = source;
-  const finding = await checkCertificate(source.paths.certificates, spec, now);
+  const finding = await checkCertificate(source.paths.certificates, spec, now, ledger);
   const failure = ledger?.failure(spec.name);
   const deliveries = deliveriesOf(source, spec);
   const refused = deliveries.find(({ state, generation }) => state === 'rejected' && generation === finding.manifest?.generation);
@@ -163,8 +177,8 @@ function publishedStatus({ manifest }: Finding): PublishedStatus | null {
   return { generation, issuer, origin, placeholder, keyType, names, notBefore, notAfter, publishedAt, leafSha256 };
 }
 
-function failureStatus({ count, at, retryAt, message }: Failure): CertificateStatus['failure'] {
-  return { count, at: iso(at), nextTry: iso(retryAt), message };
+function failureStatus({ count, at, retryAt, message, kind, link }: Failure): FailureStatus {
+  return { count, at: iso(at), nextTry: iso(retryAt), message, kind: kind ?? null, link: link ?? null };
 }
 
 function deliveryStatus({ endpoint, servername, generation, state, at, detail }: Delivery): DeliveryStatus {

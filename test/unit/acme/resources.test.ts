@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import test, { type TestContext } from 'node:test';
 
 import type { AcmeClient } from '../../../src/acme/client.ts';
-import type { Signatory } from '../../../src/acme/resources.ts';
+import { keptDirectory } from '../../../src/acme/directory.ts';
+import type { Directory, Signatory } from '../../../src/acme/resources.ts';
 import { assertFault, clientOf, never, signatory } from '../../support/acme-client.ts';
 import { ecKey } from '../../support/acme-ordering.ts';
 import { acmeServer, type AcmeServer } from '../../support/acme-server.ts';
@@ -96,6 +97,32 @@ test('the directory is asked once for all who want it, again after a failure, an
   assert.equal(first, second);
   assert.equal(await client.directory(never), first);
   assert.equal(server.received.length, 2);
+});
+
+test('the directory is kept for a day, and asked for by whoever comes when all before have given up', async () => {
+  const [first, second] = [{ newNonce: 'first' }, { newNonce: 'second' }] as unknown as Directory[];
+  let now = 0;
+  let asked = 0;
+  const directory = keptDirectory(
+    (signal) => {
+      asked += 1;
+      const { promise, resolve, reject } = Promise.withResolvers<Directory>();
+      signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+      if (asked > 1) resolve((asked === 2 ? first : second) as Directory);
+      return promise;
+    },
+    () => now,
+  );
+  const impatient = new AbortController();
+  const given = directory(impatient.signal);
+  impatient.abort(new Error('enough'));
+  await assert.rejects(given, /enough/);
+  assert.equal(await directory(never), first);
+  now = 86_400_000 - 1;
+  assert.equal(await directory(never), first);
+  now += 1;
+  assert.equal(await directory(never), second);
+  assert.equal(asked, 3);
 });
 
 test('an order is read, with the time it expires and the URL it was made under', async (t) => {

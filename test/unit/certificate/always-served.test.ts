@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
 import { retryTime } from '../../../src/certificate/backoff.ts';
-import { fallsBack, type FailureKindLike } from '../../../src/certificate/fallback.ts';
+import { fallsBack, type FailureKind } from '../../../src/certificate/fallback.ts';
 import { parseIdentifier } from '../../../src/certificate/identifier.ts';
 import { decide, emergencyLine, lookBy, PLACEHOLDER_LIFETIME, type Current, type Held } from '../../../src/certificate/renewal.ts';
 import { isLocalIssuer, type CertificateSpec } from '../../../src/certificate/spec.ts';
@@ -11,10 +11,10 @@ import { randomStream, scaled } from '../../support/scale.ts';
 
 const START = Date.parse('2026-01-01T00:00:00Z');
 const IDENTIFIERS = [parseIdentifier('lab.example.org')];
-const KINDS: readonly FailureKindLike[] = ['unreachable', 'server', 'rate-limited', 'paused', 'challenge', 'configuration'];
+const KINDS: readonly FailureKind[] = ['unreachable', 'server', 'rate-limited', 'paused', 'challenge', 'configuration'];
 
 interface Failing {
-  readonly kind: FailureKindLike;
+  readonly kind: FailureKind;
   readonly retryAfter?: number;
   /** All orders of the issuer wait. */
   readonly holds?: boolean;

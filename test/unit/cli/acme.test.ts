@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 
 import { command } from '../../../src/cli/acme.ts';
-import { systemClock } from '../../../src/platform/clock.ts';
+import { openLedger } from '../../../src/ledger/open.ts';
+import { DAY, HOUR, systemClock } from '../../../src/platform/clock.ts';
 import { freePort, scratchDirectory } from '../../support/scratch.ts';
 
 interface Outcome {
@@ -47,7 +48,10 @@ async function homeWith(t: TestContext, issuers: readonly string[]): Promise<str
 test('what is not understood is wrong usage, with what would be', async (t) => {
   const cwd = await homeWith(t, ['house', 'other']);
   for (const words of [[], ['show'], ['account'], ['account', 'shwo'], ['account', 'show', 'x'], ['order', 'show']]) {
-    await assert.rejects(acme(cwd, words), { code: 'USAGE', why: /it takes the word account, and show, rollover or deactivate/ });
+    await assert.rejects(acme(cwd, words), {
+      code: 'USAGE',
+      why: /it takes account show, account rollover, account deactivate, or limits/,
+    });
   }
   await assert.rejects(acme(cwd, ['account', 'show'], { issuer: 'hoise' }), { code: 'USAGE', remedy: 'did you mean house?' });
   await assert.rejects(acme(cwd, ['account', 'show'], { issuer: 'constructor' }), { remedy: 'there are house, other' });
@@ -89,4 +93,32 @@ test('deactivation without --yes changes nothing and says what it would do', asy
     why: /would be deactivated for good: no server makes it valid again/,
     remedy: 'podserve acme account deactivate --issuer house --yes does it',
   });
+});
+
+test('limits says what is used, what is left and when the next slot is, and what a CA holds back', async (t) => {
+  const cwd = await homeWith(t, ['letsencrypt']);
+  writeFileSync(
+    join(cwd, 'podserve.yaml'),
+    JSON.stringify({ certificates: [{ name: 'default', names: ['a.example.org'], issuers: ['letsencrypt'] }] }),
+  );
+  const now = Date.now();
+  mkdirSync(join(cwd, 'data/authority'), { recursive: true });
+  {
+    using opened = openLedger(join(cwd, 'data/authority/ledger.sqlite'), now).ledger;
+    for (let uses = 1; uses <= 5; uses += 1) {
+      opened.recordUse({ issuer: 'letsencrypt', kind: 'duplicate', subject: 'a.example.org', at: now - uses * DAY });
+    }
+    opened.recordUse({ issuer: 'letsencrypt', kind: 'order', subject: '', at: now - HOUR });
+    opened.keepHold({ issuer: 'letsencrypt', until: now + HOUR, why: 'too many', link: 'https://ca.example/unpause' });
+  }
+  const { code, out } = await acme(cwd, ['limits']);
+  assert.equal(code, 0);
+  const text = out.join('\n');
+  assert.match(text, /takes no orders until .*: too many; a person can end this at https:\/\/ca\.example\/unpause/);
+  assert.match(text, /certificates for exactly the same names for a\.example\.org: 5 of 5 used in 7 days, the next is free at /);
+  assert.match(text, /orders: 1 of 300 used in 3 h, 299 left/);
+  assert.match(text, /failed authorizations: none of 5 used in 1 h/);
+  const json = JSON.parse((await acme(cwd, ['limits'], { json: true })).out.join('')) as { issuers: { limits: { nextSlot: string }[] }[] };
+  const slots = json.issuers[0]?.limits.map(({ nextSlot }) => Math.round((Date.parse(nextSlot) - now) / DAY));
+  assert.deepEqual(slots?.toSorted(), [0, 2]);
 });

@@ -18,6 +18,7 @@ const SOURCE: PageSource = {
     certificates: [],
     omitted: 0,
     roots: [],
+    issuers: [],
     events: [],
   }),
   roots: async () => '-----BEGIN CERTIFICATE-----\n',

@@ -44,6 +44,7 @@ function status(changes: Partial<ServiceStatus> = {}): ServiceStatus {
     certificates: [certificate()],
     omitted: 0,
     roots: [],
+    issuers: [],
     events: [],
     ...changes,
   };
@@ -60,7 +61,7 @@ test('a good certificate is shown with its dates, issuer, generation, fingerprin
 });
 
 test('a certificate in trouble comes first, with the reason, the count of failures and the next try', async () => {
-  const failure = { count: 2, at: '2026-11-23T11:50:00.000Z', nextTry: '2026-11-23T13:30:00.000Z', message: 'the disk is full' };
+  const failure = { count: 2, at: '2026-11-23T11:50:00.000Z', nextTry: '2026-11-23T13:30:00.000Z', message: 'the disk is full', kind: null, link: null };
   const failing = certificate({ name: 'mail', condition: 'failing', why: 'the disk is full', failure });
   const gone = certificate({ name: 'ldap', condition: 'emergency', state: 'missing', why: 'nothing is published', published: null });
   const text = String(await body(status({ certificates: [certificate(), failing, gone], attention: true }), ABOUT));
@@ -101,7 +102,7 @@ test('nothing that comes from outside can become markup', async () => {
     condition: 'failing',
     why: EVIL,
     published,
-    failure: { count: 1, at: AT, nextTry: AT, message: `${EVIL}2` },
+    failure: { count: 1, at: AT, nextTry: AT, message: `${EVIL}2`, kind: EVIL, link: EVIL },
     deliveries: [{ endpoint: EVIL, servername: EVIL, generation: 1, state: 'rejected', at: AT, detail: EVIL }],
   });
   const events = [{ at: AT, certificate: EVIL, kind: 'failed' as const, reason: EVIL, detail: EVIL, generation: null }];
