@@ -58,7 +58,7 @@ export async function pause(ms: number): Promise<void> {
 const SOON = 20;
 
 /** Asks for the order until it is in one of the states. */
-export async function orderIn(
+async function orderIn(
   client: AcmeClient,
   by: Signatory,
   first: Polled<Order>,
