@@ -6,6 +6,7 @@ import { openAcmeClient } from '../../acme/open.ts';
 import type { DirectoryMeta } from '../../acme/resources.ts';
 import type { AcmeIssuerConfig } from '../../config/config.ts';
 import type { StatePaths } from '../../config/state.ts';
+import { serverOf } from '../../issuers/acme/account.ts';
 import { readAccount } from '../../issuers/acme/account-file.ts';
 import { externalAccount } from '../../issuers/acme/eab.ts';
 import { SECOND, type Clock } from '../../platform/clock.ts';
@@ -26,7 +27,7 @@ export interface CaFacts {
 const TIMEOUT = 8 * SECOND;
 
 /** Where orders go to: a rehearsal is for another server than the configured one. */
-export function serverOf({ directory, rehearse }: Pick<AcmeIssuerConfig, 'directory' | 'rehearse'>): string {
+export function directoryOf({ directory, rehearse }: Pick<AcmeIssuerConfig, 'directory' | 'rehearse'>): string {
   return rehearse ?? directory;
 }
 
@@ -47,7 +48,7 @@ export async function askCa(issuer: AcmeIssuerConfig, paths: StatePaths, clock: 
     );
     return { meta: undefined, account: seen, judgements };
   }
-  const server = serverOf(issuer);
+  const server = directoryOf(issuer);
   const [directory, offset] = await Promise.all([metaOf(server, ca, signal), clockOf(server, clock, signal)]);
   signal.throwIfAborted();
   if (offset !== undefined) add('clock', judgeClock(offset.server, offset.now));
@@ -68,7 +69,12 @@ function accountOf(
 ): { readonly url: string | undefined } | { readonly trouble: PodserveError } {
   const rehearsed = issuer.rehearse !== undefined;
   try {
-    return { url: readAccount(join(paths.acme, rehearsed ? `${issuer.name}-rehearsal` : issuer.name), serverOf(issuer))?.url };
+    return {
+      url: readAccount(
+        join(paths.acme, rehearsed ? `${issuer.name}-rehearsal` : issuer.name),
+        serverOf({ ...issuer, directory: directoryOf(issuer) }),
+      )?.url,
+    };
   } catch (error) {
     if (error instanceof PodserveError) return { trouble: error };
     throw error;

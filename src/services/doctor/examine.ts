@@ -6,7 +6,7 @@ import { eachLimited } from '../../platform/concurrency.ts';
 import { PodserveError } from '../../platform/errors.ts';
 import type { Log } from '../../platform/log.ts';
 import { vantageOf, type Vantage } from './address.ts';
-import { askCa, serverOf, type CaFacts } from './ask-ca.ts';
+import { askCa, directoryOf, type CaFacts } from './ask-ca.ts';
 import { askNames, type Names } from './ask-names.ts';
 import { openReach, type Reach } from './ask-reach.ts';
 import { examineProgram, examineUpdates } from './ask-solver.ts';
@@ -48,7 +48,7 @@ export async function examine(examination: Examination): Promise<Finding[]> {
   ca.catch(() => undefined);
   await using reach = await reachFor(examination, names, within);
   const bound = bounds(signal, within, timeoutMs);
-  const vantage = vantageOf(serverOf(issuer), issuer.caFile);
+  const vantage = vantageOf(directoryOf(issuer), issuer.caFile);
   const place: Place = { issuer, names, reach, ca, vantage, clock, signal: within, bound };
   const [ofCa, ofProgram, ofNames] = await Promise.all([
     bound(issuer.name, 'directory', async () => (await ca).judgements.map((one) => ({ subject: issuer.name, ...one }))),
