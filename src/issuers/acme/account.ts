@@ -1,12 +1,13 @@
 import type { NewAccount } from '../../acme/client.ts';
 import type { Account, Signatory } from '../../acme/resources.ts';
 import type { AcmeIssuerConfig } from '../../config/config.ts';
+import { describeError } from '../../platform/errors.ts';
 import { newKeyPair } from '../../x509/key.ts';
 import { addAccount, readAccount, updateAccount, type StoredAccount } from './account-file.ts';
-import { failing, type Attempt } from './classify.ts';
+import { failing, problemIn, type Attempt } from './classify.ts';
 import { externalAccount } from './eab.ts';
 import { IssueFailure } from './failure.ts';
-import { findAccount } from './find-account.ts';
+import { findAccount, isUnknownAccount } from './find-account.ts';
 import type { Step } from './kinds.ts';
 import type { AccountPlace, NewAccountPlace } from './place.ts';
 import { finishRollOver } from './roll-over.ts';
@@ -108,11 +109,25 @@ async function binding(place: AccountPlace, attempt: Attempt, signal: AbortSigna
   });
 }
 
-/** Tells the server of a changed e-mail address, once. Where none is configured, what the server has stays. */
+/**
+ * Tells the server of a changed e-mail address, once. Where none is configured, what the server has stays. An address
+ * that the server refuses stops no certificate.
+ */
 async function toldContact(place: AccountPlace, account: KnownAccount, attempt: Attempt, signal: AbortSignal): Promise<KnownAccount> {
   const contact = contactOf(place.config);
   if (contact.length === 0 || sameMembers(contact, account.contact)) return account;
-  await place.client.updateContact(account, contact, signal).catch(failing(attempt));
+  try {
+    await place.client.updateContact(account, contact, signal).catch(failing(attempt));
+  } catch (error) {
+    if (problemIn(error) === undefined) throw error;
+    // A forgotten account is made anew by the order that finds that out.
+    if (isUnknownAccount(error)) return account;
+    place.log.warn(
+      { issuer: place.config.name, error: describeError(error) },
+      'the CA does not take the new e-mail address of the account',
+    );
+    return account;
+  }
   const told = await updateAccount({ ...account, contact });
   return { ...told, url: account.url };
 }

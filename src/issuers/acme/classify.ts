@@ -1,7 +1,7 @@
 import { AcmeProblem, AcmeTransportError } from '../../acme/problem.ts';
 import type { ProblemDocument } from '../../acme/resources.ts';
 import type { Identifier } from '../../certificate/identifier.ts';
-import { PodserveError, describeError } from '../../platform/errors.ts';
+import { PodserveError, errorLines } from '../../platform/errors.ts';
 import type { FailureKind } from '../../certificate/fallback.ts';
 import { IssueFailure } from './failure.ts';
 import { kindOfProblem, problemType, type Step } from './kinds.ts';
@@ -51,10 +51,11 @@ export function problemIn(error: unknown): AcmeProblem | undefined {
 /** The failure of a solver. Anything that is not meant for people is given back as it is. */
 export function unsolved(error: unknown, attempt: Attempt): unknown {
   if (!(error instanceof PodserveError)) return error;
+  const [why = error.message] = errorLines(error);
   return new IssueFailure(attempt.what, {
     kind: 'solver',
     where: attempt.subject ?? attempt.issuer,
-    why: describeError(error),
+    why,
     problems: error.problems,
     cause: error,
   });
@@ -73,7 +74,7 @@ function refused(problem: AcmeProblem, attempt: Attempt): IssueFailure {
     ...(unpause === undefined ? {} : { unpauseUrl: unpause }),
     where: attempt.subject ?? attempt.server,
     why: `${step(attempt.step)}: ${wordsOf(problem)}`,
-    remedy: remedyFor(kind, { ...attempt, type: problemType(problem), unpauseUrl: unpause, retryAt }),
+    remedy: remedyFor(kind, { ...attempt, type: problemType(problem), unpauseUrl: unpause, retryAt, help: helpOf(problem) }),
     problems: linesOf(problem.document?.subproblems ?? []),
     cause: problem,
   });
@@ -86,9 +87,14 @@ function unanswered(error: AcmeTransportError, attempt: Attempt): IssueFailure {
     scope: 'issuer',
     where: attempt.server,
     why: `${step(attempt.step)}: ${error.message}`,
-    remedy: remedyFor(kind, { ...attempt, type: error.fault, unpauseUrl: undefined, retryAt: undefined }),
+    remedy: remedyFor(kind, { ...attempt, type: error.fault, unpauseUrl: undefined, retryAt: undefined, help: undefined }),
     cause: error,
   });
+}
+
+/** Where the CA says more: changed terms, above all (RFC 8555 §7.3.3). */
+function helpOf({ links }: AcmeProblem): string | undefined {
+  return links['terms-of-service']?.[0] ?? links['help']?.[0];
 }
 
 function isIssuerWide(kind: FailureKind): boolean {

@@ -10,10 +10,12 @@ export interface Circumstances {
   readonly subject?: string;
   readonly unpauseUrl: string | undefined;
   readonly retryAt: number | undefined;
+  /** Where the CA says more. */
+  readonly help: string | undefined;
 }
 
 /** What the operator can do about a failure. */
-export function remedyFor(kind: FailureKind, { issuer, server, type, subject, unpauseUrl, retryAt }: Circumstances): string {
+export function remedyFor(kind: FailureKind, { issuer, server, type, subject, unpauseUrl, retryAt, help }: Circumstances): string {
   const doctor = `podserve doctor${subject === undefined ? '' : ` ${subject}`}`;
   switch (kind) {
     case 'unreachable':
@@ -33,7 +35,7 @@ export function remedyFor(kind: FailureKind, { issuer, server, type, subject, un
     case 'rejected':
       return forRejected(type, issuer);
     case 'account':
-      return forAccount(type, issuer);
+      return forAccount(type, issuer, help);
     case 'configuration':
       return forConfiguration(type, issuer);
     case 'bad-certificate':
@@ -71,10 +73,10 @@ function forRejected(type: string, issuer: string): string {
   }
 }
 
-function forAccount(type: string, issuer: string): string {
+function forAccount(type: string, issuer: string, help: string | undefined): string {
   switch (type) {
     case 'userActionRequired':
-      return 'read what the CA wants agreed to, agree there, then run it again';
+      return `read what the CA wants agreed to${help === undefined ? '' : ` at ${help}`}, agree there, then run it again`;
     case 'invalidContact':
     case 'unsupportedContact':
       return `correct issuers.${issuer}.email`;

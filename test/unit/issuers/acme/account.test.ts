@@ -71,6 +71,20 @@ describe('the account', () => {
     assert.deepEqual([...set.server.accounts.values()][0]?.account.contact, ['mailto:new@example.org']);
   });
 
+  test('with an e-mail address that the CA refuses gives certificates on, with a warning', async (t) => {
+    const set = await issuing(t);
+    await issue(set);
+    set.server.hook = (call, done) => {
+      if (call === 'updateContact' && !done) throw refusal('invalidContact', 400, 'forbidden domain');
+    };
+    await issue(set, { email: 'x@example.com' });
+    assert.match(set.logged.join('\n'), /warn: the CA does not take the new e-mail address.*forbidden domain/);
+    set.server.forgetAll();
+    set.server.hook = () => undefined;
+    await issue(set, { email: 'y@example.com' });
+    assert.deepEqual([...set.server.accounts.values()][0]?.account.contact, ['mailto:y@example.com']);
+  });
+
   test('of each server of one issuer is kept, and found again when the server is changed back', async (t) => {
     const set = await issuing(t);
     await issue(set);

@@ -171,6 +171,11 @@ describe('what a person reads', () => {
     assert.ok(line.length < 1200);
   });
 
+  test('has the terms that are to be agreed to', () => {
+    const links = { 'terms-of-service': ['https://acme.test/terms/2'] };
+    assert.match(classified(refusal('userActionRequired', 403, 'new terms', { links })).remedy ?? '', /at https:\/\/acme\.test\/terms\/2/);
+  });
+
   test('is left as it is when it is no matter of the server', () => {
     const error = new Error('stopped');
     assert.equal(classify(error, ATTEMPT), error);

