@@ -75,6 +75,7 @@ type Reason =
   | 'key-type-changed'
   | 'profile-changed'
   | 'issuer-changed'
+  | 'preferred-issuer'
   | 'placeholder'
   | 'from-the-future'
   | 'forced'
@@ -109,6 +110,8 @@ const SHORT_LIFETIME = 10 * DAY;
 /** Issuers backdate a little and machines differ a little: this much is no sign of a wrong clock. */
 const FUTURE_TOLERANCE = HOUR;
 const NEXT_LOOK_AT_CLOCK = HOUR;
+/** After an issuer that stands later in the list has stepped in, those before it are asked again every day. */
+const BACK_TO_PREFERRED = DAY;
 /** ECMAScript's Date ends here; what others ask us to wait for need not. */
 const LAST_DATE = 8.64e15;
 
@@ -118,7 +121,7 @@ const LAST_DATE = 8.64e15;
  * served: an issuer that is remote may fail for months, and every wait for it ends in time to renew a placeholder.
  */
 export function decide(situation: Situation): Decision {
-  const { current, now, force } = situation;
+  const { spec, current, now, force } = situation;
   const emergency = isEmergency(situation);
   if (situation.clockBehind && !force) {
     return {
@@ -144,9 +147,20 @@ export function decide(situation: Situation): Decision {
       };
     }
   }
-  if (current.state !== 'published') return meet(situation, needWithout(current), emergency);
+  if (current.state !== 'published') return meet(situation, needWithout(current), spec.issuers, emergency);
   const need = needOf(situation, current);
-  return need === undefined ? keep(situation, current, emergency) : meet(situation, need, emergency);
+  if (need !== undefined) return meet(situation, need, allowedIssuers(spec, current, emergency), emergency);
+  if (now < preferredAgain(spec, current)) return keep(situation, current, emergency);
+  const { issuer } = current;
+  const detail = `it is from ${issuer}, which stepped in for ${spec.issuers[0]}`;
+  const better = spec.issuers.slice(0, spec.issuers.indexOf(issuer));
+  const decision = meet(situation, { reason: 'preferred-issuer', detail }, better, emergency);
+  return { ...decision, nextLook: Math.min(decision.nextLook, planOf(situation, current).at) };
+}
+
+/** When issuers that stand before the one it came from are asked again; Infinity where none does. */
+function preferredAgain({ issuers }: CertificateSpec, { issuer, origin, notBefore }: Published): number {
+  return origin === 'issued' && issuers.indexOf(issuer) > 0 ? notBefore + BACK_TO_PREFERRED : Infinity;
 }
 
 interface Need {
@@ -155,9 +169,8 @@ interface Need {
 }
 
 /** Something is wanted: who may be asked for it, and when. */
-function meet(situation: Situation, need: Need, emergency: boolean): Decision {
+function meet(situation: Situation, need: Need, allowed: readonly string[], emergency: boolean): Decision {
   const { spec, current, now, force } = situation;
-  const allowed = allowedIssuers(spec, current, emergency);
   if (allowed.length === 0 && current.state === 'published') {
     const line = emergencyLine(spec, current);
     const detail = `${need.detail}; no configured issuer may replace a certificate of ${current.issuer} before ${isoDate(line)}`;
@@ -183,7 +196,7 @@ function meet(situation: Situation, need: Need, emergency: boolean): Decision {
 
 function keep(situation: Situation, current: Published, emergency: boolean): Decision {
   const { at, basis } = planOf(situation, current);
-  const nextLook = Math.min(at, adviceOn(situation, current)?.nextAsk ?? at);
+  const nextLook = Math.min(at, adviceOn(situation, current)?.nextAsk ?? at, preferredAgain(situation.spec, current));
   return { action: 'keep', reason: 'not-due', detail: `renewal is planned for ${isoDate(at)}${basis}`, nextLook, emergency, issuers: [] };
 }
 

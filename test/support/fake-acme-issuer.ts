@@ -14,7 +14,7 @@ export interface FakeAcme {
   /** Names of the certificates that were told to be published. */
   readonly settled: string[];
   /** Called before each order: throws to refuse it. */
-  refuse: ((certificate: string) => void) | undefined;
+  refuse: ((certificate: string, issuer: string) => void) | undefined;
   /** What the server advises; undefined: it has no ARI. */
   advise: AcmeIssuer['renewalInfo'] | undefined;
 }
@@ -34,7 +34,7 @@ export function fakeAcme(directory: string, real: Issuers, config: (name: string
           config: config(name),
           async issue(spec, { now, replaces }) {
             fake.orders.push(`${spec.name}${replaces === undefined ? '' : ' replaces'}`);
-            fake.refuse?.(spec.name);
+            fake.refuse?.(spec.name, name);
             const ca = openLocalCa({ directory: join(directory, name), permit: spec.identifiers });
             await ca.prepare(now, spec.identifiers);
             return ca.issue(spec, { now, lifetime });

@@ -38,7 +38,7 @@ export function openOrders(settled: (result: Result) => void, atOnce = AT_ONCE):
         const result = service.signal.aborted
           ? before
           : await attend({ service, terms, publishing, acme: (name) => issuers.acme(name) }, spec);
-        settle(service, result, service.clock.now());
+        service.ledger.together(() => settle(service, result, service.clock.now()));
         settled(result);
       } finally {
         names.delete(spec.name);

@@ -151,6 +151,26 @@ describe('several issuers', () => {
     assert.match(results[0]?.warnings.join() ?? '', /no/);
   });
 
+  test('the first is asked again every day, and the second, which stepped in, is renewed on time all the same', async (t) => {
+    const { pass, published, fake, clock } = await place(t, [spec], ...TWO);
+    let firstFails = true;
+    fake.refuse = (_, issuer) => {
+      if (issuer === 'public' && firstFails) throw new IssueFailure('no', { kind: 'caa' });
+    };
+    for (let hours = 0; hours < 70 * 24; hours += 4) {
+      clock.set(NOW + hours * HOUR);
+      await pass();
+      const now = await published();
+      assert.deepEqual([now?.issuer, (now?.notAfter ?? 0) > clock.now() + 20 * DAY], ['house', true], `after ${hours} h`);
+    }
+    const asked = fake.orders.length;
+    assert.ok(asked > 65 && asked < 80, `${asked} orders in 70 days`);
+    firstFails = false;
+    clock.set(NOW + 72 * DAY);
+    await pass();
+    assert.equal((await published())?.issuer, 'public');
+  });
+
   test('a first that is away for some minutes is waited for, on the placeholder', async (t) => {
     const { pass, published, fake, clock } = await place(t, [spec], ...TWO);
     fake.refuse = refusing({ kind: 'unreachable' });
