@@ -1,3 +1,6 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+
 import { identifiersOf, leafSha256, uncovered } from '../../certificate/bundle.ts';
 import type { Publisher } from '../../certificate/generation.ts';
 import { displayIdentifier } from '../../certificate/identifier.ts';
@@ -27,6 +30,8 @@ export interface ImportOptions {
   readonly force: boolean;
   /** Say what would be done. */
   readonly dryRun: boolean;
+  /** Something else was found there: to have no lineage is no mistake. */
+  readonly mayBeEmpty: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -56,8 +61,10 @@ const LOCK_WAIT = 10 * SECOND;
  */
 export async function importCertbot(options: ImportOptions): Promise<Imported[]> {
   const { directory, config, now } = options;
+  if (options.mayBeEmpty && !existsSync(join(directory, 'live'))) return [];
   const { lineages, broken } = await readCertbot(directory);
   if (lineages.length === 0 && broken.length === 0) {
+    if (options.mayBeEmpty) return [];
     throw new PodserveError('IMPORT_FAILED', 'there is nothing to import', { where: directory, why: 'live/ holds no lineage' });
   }
   const candidates = lineages.map(({ name, bundle: { leaf } }) => ({
