@@ -63,7 +63,7 @@ export function serverOf({ directory }: AcmeIssuerConfig): string {
   return URL.parse(directory)?.href ?? directory;
 }
 
-export function contactOf({ email }: AcmeIssuerConfig): string[] {
+function contactOf({ email }: AcmeIssuerConfig): string[] {
   return email === undefined ? [] : [`mailto:${email}`];
 }
 

@@ -1,4 +1,4 @@
-import { identifiersOf, parseBundle, uncovered, type Bundle } from '../../certificate/bundle.ts';
+import { identifiersOf, parseBundle, parseCertificates, uncovered, type Bundle } from '../../certificate/bundle.ts';
 import { covers, displayIdentifier, type Identifier } from '../../certificate/identifier.ts';
 import { HOUR } from '../../platform/clock.ts';
 import { minute } from '../../platform/dates.ts';
@@ -7,14 +7,22 @@ import { describeError } from '../../platform/errors.ts';
 /** How far a clock may be behind the CA's. */
 const CLOCK_ALLOWANCE = HOUR;
 
-/** What was issued, or why it is not what was asked for. */
+/**
+ * What was issued, or why it is not what was asked for. What cannot be read is no certificate at all: whoever answered
+ * may give it the next time.
+ */
 export function judgeIssued(
   keyPem: string,
   chainPem: string,
   wanted: readonly Identifier[],
   now: number,
-): { readonly bundle: Bundle } | { readonly wrong: string } {
+): { readonly bundle: Bundle } | { readonly wrong: string } | { readonly unreadable: string } {
   let bundle: Bundle;
+  try {
+    if (parseCertificates(chainPem).length === 0) return { unreadable: 'there is no certificate in it' };
+  } catch (error) {
+    return { unreadable: describeError(error) };
+  }
   try {
     bundle = parseBundle(keyPem, chainPem);
   } catch (error) {

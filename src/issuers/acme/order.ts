@@ -142,7 +142,7 @@ async function submit(run: Run, order: Order): Promise<Polled<Order> | undefined
   }
 }
 
-/** @throws IssueFailure of kind bad-certificate: the order is forgotten then */
+/** @throws IssueFailure: of kind bad-certificate when the order is forgotten with it */
 async function received(run: Run, order: Order): Promise<Bundle> {
   const { place, by, stored, signal } = run;
   const attempt = attemptOf(run, 'certificate');
@@ -152,7 +152,14 @@ async function received(run: Run, order: Order): Promise<Bundle> {
   const key = stored.key.export({ type: 'pkcs8', format: 'pem' });
   const judged = judgeIssued(key, pem, stored.identifiers, place.clock.now());
   if ('bundle' in judged) return judged.bundle;
-  throw bad(run, judged.wrong);
+  if ('wrong' in judged) throw bad(run, judged.wrong);
+  throw new IssueFailure(attempt.what, {
+    kind: 'unreachable',
+    scope: 'issuer',
+    where: attempt.server,
+    why: `what was downloaded is no certificate: ${judged.unreadable}`,
+    remedy: 'see that no proxy answers for the CA; the next try asks for the same certificate again',
+  });
 }
 
 function bad(run: Run, why: string): IssueFailure {

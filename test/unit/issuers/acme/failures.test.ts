@@ -139,7 +139,6 @@ describe('what is issued', () => {
     ],
     ['when it has ended already', (set: Issuing) => (set.server.validity = { from: -2 * DAY, to: -DAY }), /it ended at 2026-11-22/],
     ['when it begins tomorrow', (set: Issuing) => (set.server.validity = { from: DAY, to: 2 * DAY }), /it begins at 2026-11-24/],
-    ['as nonsense', (set: Issuing) => (set.server.chain = () => 'hello'), /there is no certificate in it/],
   ] as const) {
     test(`is refused ${what}, and the order forgotten`, async (t) => {
       const set = await issuing(t);
@@ -150,6 +149,19 @@ describe('what is issued', () => {
       assert.equal(kept(set), false);
     });
   }
+
+  test('that cannot be read is asked for again at the next try, with no new order', async (t) => {
+    for (const text of ['hello', '-----BEGIN CERTIFICATE-----\nAAAA', '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n']) {
+      const set = await issuing(t);
+      set.server.chain = () => text;
+      const failure = await failureOf((await set.open()).issue(wanted(), { now: NOW }));
+      assert.equal(failure.kind, 'unreachable');
+      assert.match(failure.why ?? '', /what was downloaded is no certificate/);
+      set.server.chain = undefined;
+      await (await set.open()).issue(wanted(), { now: NOW });
+      assert.equal(set.server.orders.size, 1);
+    }
+  });
 
   test('is refused with another key, or a chain that does not belong to it', async (t) => {
     const other = await makeBundle({ names: ['a.example.org'], chain: 1, notBefore: NOW - HOUR });
