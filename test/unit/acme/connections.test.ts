@@ -83,6 +83,24 @@ test('a question that a kept connection swallowed is asked again on a new one, w
   assert.equal(server.connections.count, 2);
 });
 
+test('the second try goes over a new connection, not over another one that was idle as long', async (t) => {
+  const server = await acmeServer(t);
+  const client = clientOf(t, server);
+  const by = signatory(server);
+  const old = new Set<unknown>();
+  server.misbehave('/account/1', (response) => {
+    old.add(response.socket);
+    setTimeout(() => response.writeHead(200, { 'content-type': 'application/json', 'replay-nonce': 'abc' }).end('{"status":"valid"}'), 20);
+  });
+  await Promise.all([client.account(by, never), client.account(by, never)]);
+  assert.equal(old.size, 2);
+  server.misbehave('/account/1', (response) => {
+    if (old.has(response.socket)) response.socket?.destroy();
+    else response.writeHead(200, { 'content-type': 'application/json' }).end('{"status":"valid"}');
+  });
+  assert.equal((await client.account(by, never)).status, 'valid');
+});
+
 test('a request with an effect that was swallowed is done once: the server that took it refuses the nonce, and we say that we do not know', async (t) => {
   const server = await acmeServer(t);
   const client = clientOf(t, server);

@@ -71,6 +71,8 @@ test('a directory is read with what it offers, and what is not known is left out
       ['/relative', /no https URL/],
       ['http://lab.test/', /no https URL/],
       ['https://user:secret@lab.test/', /no https URL/],
+      ['https://secret@lab.test/', /no https URL/],
+      ['https://lab.test/\u202eforged', /no https URL/],
       ['https://lab.test/\nforged', /no https URL/],
     ] as const) {
       server.on('/dir', { json: { ...json, [name]: value } });
@@ -107,7 +109,7 @@ test('the directory is kept for a day, and asked for by whoever comes when all b
     (signal) => {
       asked += 1;
       const { promise, resolve, reject } = Promise.withResolvers<Directory>();
-      signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+      signal.addEventListener('abort', () => setTimeout(() => reject(signal.reason), 20), { once: true });
       if (asked > 1) resolve((asked === 2 ? first : second) as Directory);
       return promise;
     },
@@ -193,7 +195,7 @@ test('challenges of unknown types, without token, or not to be read at all, make
 
 test('an account keeps the URL that the server gave it, letter for letter, and whether it is new', async (t) => {
   const { server, client } = await bench(t);
-  const location = `${server.origin}/Account/%7e1`;
+  const location = 'https://LAB.test:443/Account/1';
   server.on('/newAccount', { status: 201, json: { status: 'valid', contact: ['mailto:a@lab.test'] }, headers: { location } });
   const request = { contact: ['mailto:a@lab.test'], termsOfServiceAgreed: true };
   const made = await client.newAccount(ecKey(), request, never);
