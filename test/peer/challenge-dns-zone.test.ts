@@ -13,6 +13,7 @@ interface Seen {
   readonly chain: readonly string[];
   readonly zone: string;
   readonly servers: readonly { readonly name: string; readonly addresses: readonly string[] }[];
+  readonly noWay: string;
   readonly stuck: string;
   readonly toldEarly: boolean;
   readonly onSecond: readonly [string[], string];
@@ -46,6 +47,10 @@ test("the system's resolvers lead through delegations and CNAMEs to the zone and
     'ns1.host.example': ['192.0.2.1:53'],
     'ns2.host.example': ['192.0.2.2:53', '[2001:db8:dead::2]:53'],
   });
+});
+
+test('an address that nothing leads to is told at once, without waiting for its answer', () => {
+  assert.equal(seen.noWay, '[2001:db8:dead::2]:53 cannot be reached: ENETUNREACH');
 });
 
 test('a name server of the zone that never gets the record is named, with its address', () => {

@@ -1,3 +1,4 @@
+import { query } from '../../src/challenges/dns/query.ts';
 import { authoritativeServers, findZone, followChallenge } from '../../src/challenges/dns/zone.ts';
 import { challengeValue, dnsUpdateSolver } from '../../src/challenges/dns/update.ts';
 import { SECOND, systemClock } from '../../src/platform/clock.ts';
@@ -81,6 +82,11 @@ async function observe(t: Parameters<typeof startNameServer>[0]): Promise<Readon
   const zone = await findZone('www.acme.example', asking);
   const servers = await authoritativeServers(zone, asking);
 
+  const noWay = await query('[2001:db8:dead::2]:53', 'www.acme.example', 'TXT', { timeoutMs: 20 * SECOND }).then(
+    () => 'it was answered',
+    (error: unknown) => describeError(error),
+  );
+
   const stuck = await failure(SECOND);
 
   const dns = await opened(20 * SECOND);
@@ -102,7 +108,7 @@ async function observe(t: Parameters<typeof startNameServer>[0]): Promise<Readon
   const warnings = lines.slice(warningsBefore).map(({ level, message, fields }) => ({ level, message, servers: fields['servers'] }));
   await dns.cleanup(without);
   const left = await first.dig('www.acme.example', 'TXT');
-  return { chain, zone, servers, stuck, toldEarly, onSecond: [onSecond, challengeValue(task)], warnings, left };
+  return { chain, zone, servers, noWay, stuck, toldEarly, onSecond: [onSecond, challengeValue(task)], warnings, left };
 }
 
 await main();
