@@ -11,6 +11,7 @@ import { createServer as createTlsServer } from 'node:tls';
 import { addAccount } from '../../src/issuers/acme/account-file.ts';
 import { HOUR, systemClock } from '../../src/platform/clock.ts';
 import type { Finding } from '../../src/services/doctor/finding.ts';
+import { PODSERVE, run } from '../support/command.ts';
 import { startPebble, type Pebble } from '../support/daemons/pebble.ts';
 import { lines, patient, type Patient, type PatientOptions } from '../support/doctor.ts';
 import { opensslCa, type MadeCertificate } from '../support/openssl-ca.ts';
@@ -390,4 +391,16 @@ test("a clock that is off the CA's is told by how much", async (t) => {
   const late = { ...systemClock, now: () => Date.now() - 3 * HOUR };
   const [, found] = await own.examine('clock', { clock: late });
   assert.deepEqual([found?.ok, found?.what], ['problem', "the clock is 3 hours behind the CA's"]);
+});
+
+test('podserve doctor asks at port 80, where CAs do', async (t) => {
+  const cwd = scratchDirectory(t);
+  const issuer = { directory: 'https://127.0.0.1:1/dir', caFile: pebble.caFile, challenge: 'http-01', http01: { listen: '127.0.0.1:80' } };
+  const document = { issuers: { ca: issuer }, certificates: [{ name: 'default', names: ['127.0.0.1', '127.0.0.2'], issuers: ['ca'] }] };
+  writeFileSync(join(cwd, 'podserve.yaml'), JSON.stringify(document));
+  // A network of its own, where nobody has the port.
+  const { code, stdout, stderr } = await run('unshare', ['--net', 'sh', '-c', `ip link set lo up && exec "$0" doctor`, PODSERVE], { cwd });
+  assert.deepEqual([code, stderr], [1, '']);
+  assert.match(stdout, /^good {5}127\.0\.0\.1: the test token is served at 127\.0\.0\.1 port 80$/m);
+  assert.match(stdout, /^PROBLEM  127\.0\.0\.2: port 80 at 127\.0\.0\.2: the connection is refused$/m);
 });
