@@ -23,6 +23,9 @@ interface Seen {
 
 let seen: Seen;
 
+/** With processes of its own too, so that no daemon outlives the program whatever happens to it. */
+const NAMESPACES = ['--map-root-user', '--mount', '--net', '--pid', '--fork', '--kill-child'];
+
 /** Everything in a network namespace of its own, where port 53 is ours and /etc/resolv.conf names our resolver. */
 before(async () => {
   const resolvConf = join(scratchDirectory({ after: () => undefined }), 'resolv.conf');
@@ -34,7 +37,7 @@ before(async () => {
     'exec "$2" "$3"',
   ];
   const shell = ['sh', '-ec', steps.join('\n'), 'sh', resolvConf, process.execPath, PROGRAM];
-  const { code, stdout, stderr } = await run('unshare', ['--map-root-user', '--mount', '--net', '--', ...shell]);
+  const { code, stdout, stderr } = await run('unshare', [...NAMESPACES, '--', ...shell]);
   assert.equal(code, 0, stderr);
   seen = JSON.parse(stdout) as Seen;
 });

