@@ -78,11 +78,15 @@ export function forgetOrder(directory: string, certificate: string): void {
   rmSync(orderFile(directory, certificate), { force: true });
 }
 
-/** Renames a damaged file. @returns its new name @throws the system's error */
+/** Renames a damaged file. @returns its new name @throws PodserveError AUTHORITY_UNWRITABLE */
 export function setOrderAside(directory: string, certificate: string, now: number): string {
   const file = orderFile(directory, certificate);
   const aside = `${file}.damaged-${new Date(now).toISOString().replaceAll(/[:.]/g, '-')}`;
-  renameSync(file, aside);
+  try {
+    renameSync(file, aside);
+  } catch (error) {
+    throw unwritable('the damaged file of an ACME order could not be set aside', file, error);
+  }
   return aside;
 }
 

@@ -122,6 +122,7 @@ describe('an order under way', () => {
         assert.equal(bundle.leafPem, set.server.issued[0], where);
         assert.deepEqual(set.solver.standing, [], where);
         assert.ok(set.server.orders.size <= 2, where);
+        assert.doesNotMatch(set.logged.join('\n'), /PRIVATE KEY/, where);
         assert.equal(set.uses.filter((use) => use === 'account').length, 1, where);
       }
     }
