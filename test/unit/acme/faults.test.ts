@@ -83,6 +83,12 @@ test('cut: an answer that ends within its headers or within its body', async (t)
     server.misbehave('/dir', (response) => void response.socket?.end(part));
     await assertFault(clientOf(t, server).directory(never), 'cut', /the connection ended within the answer/);
   }
+  const kept = await acmeServer(t);
+  const client = clientOf(t, kept);
+  await client.directory(never);
+  kept.misbehave('/account/1', (response) => void response.socket?.end('HTTP/1.1 200 OK\r\nContent-Ty'));
+  await assertFault(client.account(signatory(kept), never), 'cut', /the connection ended within the answer/);
+  assert.equal(kept.posts().length, 1);
 });
 
 test('too-large: JSON beyond 256 KiB, a chain beyond 1 MiB and headers beyond 16 KiB; what is just within them is taken', async (t) => {
