@@ -32,6 +32,8 @@ export interface Seen {
   readonly at: number;
   /** The payload of a JWS, decoded; undefined for none. */
   readonly payload: Readonly<Record<string, unknown>> | undefined;
+  /** Of a JWS: the same one again is the same request sent again, which no server does twice (RFC 8555 §6.5). */
+  readonly nonce: string | undefined;
   /** What the client got; 0 while it waits, or when it got nothing. */
   status: number;
   /** A problem's type, without its prefix. */
@@ -52,8 +54,8 @@ export type Fault =
   | { readonly do: 'change'; readonly change: (reply: Reply, asked: Seen) => Reply | Promise<Reply> }
   /** Passed on, and the connection ends in the middle of the answer's body. */
   | { readonly do: 'cut' }
-  /** Passed on (or not, when `unheard`), and the connection ends without an answer. */
-  | { readonly do: 'drop'; readonly unheard?: boolean }
+  /** Passed on (or not, when `unheard`), and the connection ends without an answer, after `after` has been called. */
+  | { readonly do: 'drop'; readonly unheard?: boolean; readonly after?: () => void }
   /** Passed on (or not, when `unheard`), and never answered. */
   | { readonly do: 'silence'; readonly unheard?: boolean };
 
@@ -71,7 +73,7 @@ export interface FaultProxy {
   readonly directory: string;
   readonly caFile: string;
   readonly seen: readonly Seen[];
-  /** How many requests of a kind came, `badNonce` answers not counted. */
+  /** How many requests of a kind came; those refused for their nonce, and those sent once more, are not counted. */
   count(kind: RequestKind): number;
   /** Sets one more rule; the first that hits a request is used. @returns how often it has hit so far */
   fault(rule: Rule): () => number;
@@ -111,7 +113,7 @@ export async function startFaultProxy(t: Pick<TestContext, 'after'>, target: { o
       method: incoming.method ?? '',
       path,
       at: Date.now(),
-      payload: payloadOf(body),
+      ...jwsOf(body),
       status: 0,
       problem: undefined,
     };
@@ -142,7 +144,9 @@ export async function startFaultProxy(t: Pick<TestContext, 'after'>, target: { o
       return;
     }
     if (fault.unheard !== true) await pass();
-    if (fault.do === 'drop') incoming.socket.destroy();
+    if (fault.do === 'silence') return;
+    fault.after?.();
+    incoming.socket.destroy();
   }
 
   const server = createServer({ key: readFileSync(leaf.keyFile), cert: readFileSync(leaf.fullchainFile) }, (incoming, response) => {
@@ -156,7 +160,10 @@ export async function startFaultProxy(t: Pick<TestContext, 'after'>, target: { o
     directory: `https://127.0.0.1:${port}/dir`,
     caFile: ca.rootFile,
     seen,
-    count: (kind) => seen.filter((one) => one.kind === kind && one.problem !== 'badNonce').length,
+    count(kind) {
+      const counted = seen.filter((one) => one.kind === kind && one.problem !== 'badNonce');
+      return new Set(counted.map((one) => one.nonce ?? one)).size;
+    },
     fault(rule) {
       const kept = { rule, met: 0, hits: 0 };
       rules.push(kept);
@@ -195,14 +202,18 @@ function kindOf(path: string): RequestKind {
   return KINDS.find(([pattern]) => pattern.test(path))?.[1] ?? 'other';
 }
 
-function payloadOf(body: Buffer): Seen['payload'] {
-  if (body.length === 0) return undefined;
+function jwsOf(body: Buffer): Pick<Seen, 'payload' | 'nonce'> {
+  if (body.length === 0) return { payload: undefined, nonce: undefined };
   try {
-    const { payload } = JSON.parse(body.toString()) as { payload: string };
-    return payload === '' ? undefined : (JSON.parse(Buffer.from(payload, 'base64url').toString()) as Seen['payload']);
+    const jws = JSON.parse(body.toString()) as Record<'payload' | 'protected', string>;
+    return { payload: jws.payload === '' ? undefined : decoded(jws.payload), nonce: String(decoded(jws.protected)['nonce']) };
   } catch {
-    return undefined;
+    return { payload: undefined, nonce: undefined };
   }
+}
+
+function decoded(part: string): Readonly<Record<string, unknown>> {
+  return JSON.parse(Buffer.from(part, 'base64url').toString()) as Readonly<Record<string, unknown>>;
 }
 
 function problemOf({ status, body }: Reply): string | undefined {

@@ -34,14 +34,27 @@ export function changeJson(change: (body: Record<string, unknown>) => Record<str
   };
 }
 
-/** An answer as it came, but for a part of its text. */
+/** An answer that is no error, with another text. */
 export function changeText(change: (text: string) => string): Fault {
-  return { do: 'change', change: (reply) => ({ ...reply, body: Buffer.from(change(reply.body.toString())) }) };
+  return {
+    do: 'change',
+    change: (reply) => (reply.status >= 400 ? reply : { ...reply, body: Buffer.from(change(reply.body.toString())) }),
+  };
 }
 
-/** An order that never gets done. */
+/** An order that never gets done, and a server that wants an hour for it. */
 export function staysProcessing(): Fault {
-  return changeJson((order) => (order['status'] === 'valid' ? { ...order, status: 'processing', certificate: undefined } : order));
+  return {
+    do: 'change',
+    change(reply) {
+      if (reply.status >= 400) return reply;
+      const order = JSON.parse(reply.body.toString()) as Record<string, unknown>;
+      if (order['status'] !== 'valid') return reply;
+      const body = Buffer.from(JSON.stringify({ ...order, status: 'processing', certificate: undefined }));
+      // Longer than anybody waits within one order.
+      return { ...reply, headers: { ...reply.headers, 'retry-after': '3600' }, body };
+    },
+  };
 }
 
 /** An authorization whose validation failed, as an ACME server tells it; the challenge has the reason. */
