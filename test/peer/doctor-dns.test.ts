@@ -87,6 +87,11 @@ test('a name server that is silent, one that does not have the zone, and one tha
     lines(await own.patient({ names: ['lab.test'], servers: [own.server.server, other] }).examine('delegation')).join('\n');
   assert.match(await judged(nobody), /^problem: the name server .* gives no answer: .* nobody listens there$/);
   assert.match(await judged(stranger.server), /^problem: the name server .* does not answer for lab\.test: REFUSED$/);
+  const resolver = await startNameServer(t, { zones: [{ name: 'lab.test', forwardTo: own.server.port }] });
+  assert.match(
+    await judged(resolver.server),
+    /^problem: the name server .* does not answer for lab\.test: it only passes on what others say$/,
+  );
   assert.match(await judged(lagging.server), /^good: /);
   const { code, stderr } = await run('/usr/bin/nsupdate', ['-k', own.key.file], {
     input: `server 127.0.0.1 ${own.server.port}\nzone lab.test\nupdate add _acme-challenge.lab.test 60 TXT "new"\nsend\n`,

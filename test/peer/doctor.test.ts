@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import { generateKeyPairSync } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { createServer, type RequestListener } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import { createServer as createTcpServer, type Server, type Socket } from 'node:net';
@@ -8,8 +7,6 @@ import { join } from 'node:path';
 import { after, before, test, type TestContext } from 'node:test';
 import { createServer as createTlsServer } from 'node:tls';
 
-import { addAccount } from '../../src/issuers/acme/account-file.ts';
-import { HOUR, systemClock } from '../../src/platform/clock.ts';
 import type { Finding } from '../../src/services/doctor/finding.ts';
 import { PODSERVE, run } from '../support/command.ts';
 import { startPebble, type Pebble } from '../support/daemons/pebble.ts';
@@ -152,6 +149,28 @@ test('a web server that serves the webroot is good, also after redirects to a pa
   assert.equal(finding.what, `the test token is served at 127.0.0.1 port ${pebble.httpPort} after 2 redirects`);
 });
 
+test('ten redirects are followed, as CAs do', async (t) => {
+  const finding = await metBy(t, (token) => (request, response) => {
+    const [path = '', step = '0'] = request.url?.split('?') ?? [];
+    if (step === '10') response.end(token(path));
+    else response.writeHead(307, { location: `${path}?${Number(step) + 1}` }).end();
+  });
+  assert.equal(finding.what, `the test token is served at 127.0.0.1 port ${pebble.httpPort} after 10 redirects`);
+});
+
+test('a token in the challenges volume is found where that is served, and nothing is left of it', async (t) => {
+  const own = await setup(t, 'volume.lab.test', { issuer: { challenge: 'http-01' } });
+  const server = createServer((request, response) => {
+    response.end(readFileSync(join(own.paths.challenges, request.url?.split('/').at(-1) ?? '')));
+  });
+  await listens(t, server, pebble.httpPort);
+  assert.deepEqual(lines(await own.examine('http-01')), [`good: the test token is served at 127.0.0.1 port ${pebble.httpPort}`]);
+  assert.equal(existsSync(own.paths.challenges), false);
+  mkdirSync(own.paths.challenges, { recursive: true });
+  assert.equal((await own.examine('http-01'))[0]?.ok, 'good');
+  assert.deepEqual(readdirSync(own.paths.challenges), []);
+});
+
 const WRONG: readonly { readonly what: string; readonly answer: RequestListener; readonly says: RegExp; readonly remedy: RegExp }[] = [
   {
     what: 'knows nothing of the token',
@@ -181,8 +200,12 @@ const WRONG: readonly { readonly what: string; readonly answer: RequestListener;
     remedy: /without a login/,
   },
   {
-    what: 'leads in a circle',
-    answer: (request, response) => void response.writeHead(302, { location: request.url }).end(),
+    what: 'leads on eleven times',
+    answer: (request, response) => {
+      const step = Number(request.url?.split('?')[1] ?? 0);
+      if (step === 11) response.end('here');
+      else response.writeHead(302, { location: `/?${step + 1}` }).end();
+    },
     says: /it redirects more than 10 times$/,
     remedy: /out of the redirects/,
   },
@@ -297,100 +320,6 @@ test('tls-alpn-01 meets nobody and says so', async (t) => {
   const issuer = { challenge: 'tls-alpn-01', tlsAlpn01: { listen: `127.0.0.1:${await freePort()}` } };
   const own = await setup(t, 'alpn.lab.test', { issuer });
   assert.match(lines(await own.examine('tls-alpn-01')).join('\n'), /^problem: .* the connection is refused$/);
-});
-
-test('CAA is judged by the name that the CA gives itself, with its parameters, up the tree', async (t) => {
-  const own = await setup(t, 'www.caa.test');
-  const judged = async (tag: string, value: string): Promise<string> => {
-    await pebble.dns.clearCaa('caa.test');
-    await pebble.dns.addCaa('caa.test', { tag, value });
-    return lines(await own.examine('caa')).join('\n');
-  };
-  assert.equal(
-    await judged('issue', 'letsencrypt.example'),
-    'problem: CAA of caa.test lets letsencrypt.example issue, not pebble.letsencrypt.org',
-  );
-  assert.equal(await judged('issue', 'pebble.letsencrypt.org'), 'good: CAA of caa.test allows pebble.letsencrypt.org');
-  assert.match(
-    await judged('issue', 'pebble.letsencrypt.org; validationmethods=dns-01'),
-    /^problem: .* by dns-01 only, and http-01 is configured$/,
-  );
-  assert.match(await judged('issue', 'pebble.letsencrypt.org; validationmethods=http-01'), /^good/);
-  const bound = `pebble.letsencrypt.org; accounturi=${pebble.origin}/my-account/7`;
-  assert.match(await judged('issue', bound), /^problem: .* there is no account yet$/);
-  const key = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
-  const account = { directory: pebble.directory, key, url: `${pebble.origin}/my-account/7`, contact: [], createdAt: 0, nextKey: undefined };
-  await addAccount(join(own.paths.acme, 'ca'), account);
-  assert.match(await judged('issue', bound), /^good/);
-  assert.match(
-    await judged('issue', `pebble.letsencrypt.org; accounturi=${pebble.origin}/my-account/8`),
-    /^problem: .* the account here is .*\/my-account\/7$/,
-  );
-});
-
-test('an account file that is damaged is a problem', async (t) => {
-  const own = await setup(t, 'good.lab.test');
-  mkdirSync(join(own.paths.acme, 'ca'), { recursive: true });
-  writeFileSync(join(own.paths.acme, 'ca', 'account.json'), '{');
-  assert.match(
-    lines(await own.examine('account')).join('\n'),
-    /^problem: the ACME account cannot be read: .*account\.json: it is not JSON$/,
-  );
-});
-
-test('a CA that does not answer, or is none, is told with what to check', async (t) => {
-  const judged = async (issuer: Readonly<Record<string, unknown>>): Promise<Finding> => {
-    const own = await setup(t, 'good.lab.test', { issuer });
-    const [finding] = await own.examine('directory');
-    assert.ok(finding !== undefined);
-    return finding;
-  };
-  assert.equal((await judged({})).what, `its directory ${pebble.directory} answers`);
-  const refused = await judged({ directory: `https://127.0.0.1:${await freePort()}/dir` });
-  assert.equal(refused.ok, 'problem');
-  assert.match(refused.remedy ?? '', /firewall/);
-  const untrusted = await judged({ caFile: served.chainFile });
-  assert.equal(untrusted.ok, 'problem');
-  assert.match(untrusted.remedy ?? '', /holds the root/);
-  const nothing = await judged({ directory: `${pebble.origin}/nonsense` });
-  assert.equal(nothing.ok, 'problem');
-  assert.match(nothing.remedy ?? '', /whether .*\/nonsense is its directory/);
-});
-
-test('a profile that is offered is good, another one a problem with those that are', async (t) => {
-  const judged = async (profile: string): Promise<Finding[]> =>
-    (await setup(t, 'good.lab.test', { issuer: { profile } })).examine('profile');
-  assert.deepEqual(lines(await judged('shortlived')), ['good: offers the profile shortlived']);
-  const [wrong] = await judged('shortlife');
-  assert.equal(wrong?.what, 'does not offer the profile shortlife');
-  assert.match(wrong.remedy ?? '', /it offers .*shortlived/);
-});
-
-test('a CA that binds accounts wants a key', async (t) => {
-  const binding = await startPebble(t, { eab: { 'kid-1': 'zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W' } });
-  const server = { directory: binding.directory, caFile: binding.caFile };
-  const [without] = await (await setup(t, 'good.lab.test', { issuer: server })).examine('external-account');
-  assert.equal(without?.ok, 'problem');
-  assert.match(without.remedy ?? '', /issuers\.ca\.eab\.kid/);
-  const hmacFile = join(scratchDirectory(t), 'hmac');
-  writeFileSync(hmacFile, 'zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W\n', { mode: 0o600 });
-  const eab = { kid: 'kid-1', hmacFile };
-  assert.deepEqual(
-    (await (await setup(t, 'good.lab.test', { issuer: { ...server, eab } })).examine('external-account')).map(({ ok }) => ok),
-    ['good'],
-  );
-  writeFileSync(hmacFile, '???');
-  assert.match(
-    lines(await (await setup(t, 'good.lab.test', { issuer: { ...server, eab } })).examine('external-account')).join('\n'),
-    /^problem: the MAC key in .* cannot be used: it is not base64url$/,
-  );
-});
-
-test("a clock that is off the CA's is told by how much", async (t) => {
-  const own = await setup(t, 'good.lab.test');
-  const late = { ...systemClock, now: () => Date.now() - 3 * HOUR };
-  const [, found] = await own.examine('clock', { clock: late });
-  assert.deepEqual([found?.ok, found?.what], ['problem', "the clock is 3 hours behind the CA's"]);
 });
 
 test('podserve doctor asks at port 80, where CAs do', async (t) => {

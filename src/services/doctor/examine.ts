@@ -137,8 +137,7 @@ async function examineReach(identifier: Identifier, subject: string, { issuer, n
 async function examineCaa({ value }: Identifier, { names, ca, issuer }: Place): Promise<Judgement> {
   const steps = await names.caa(value);
   const { meta, account } = await ca;
-  const identities = meta?.caaIdentities ?? [];
-  return judgeCaa(steps, { wildcard: value.startsWith('*.'), identities, challenge: issuer.challenge.type, account });
+  return judgeCaa(steps, { wildcard: value.startsWith('*.'), identities: meta?.caaIdentities, challenge: issuer.challenge.type, account });
 }
 
 async function examineDelegation(identifier: Identifier, subject: string, place: Place): Promise<Finding[]> {

@@ -19,8 +19,8 @@ export interface CaaStep {
 
 export interface CaaQuestion {
   readonly wildcard: boolean;
-  /** As the directory names them (RFC 8555 §7.1.1 caaIdentities); empty where it names none. */
-  readonly identities: readonly string[];
+  /** As the directory names them (RFC 8555 §7.1.1 caaIdentities); empty where it names none, undefined where it did not answer. */
+  readonly identities: readonly string[] | undefined;
   readonly challenge: ChallengeType;
   /** The account that will order, without URL where it is still to be made; undefined where it cannot be seen. */
   readonly account: { readonly url: string | undefined } | undefined;
@@ -62,6 +62,12 @@ function judgeSet(name: string, records: readonly CaaRecord[], question: CaaQues
   if (relevant.length === 0)
     return good(`CAA of ${name} restricts ${question.wildcard ? 'no wildcard' : 'nothing here'} (no ${tag} property)`);
   const permissions = relevant.map(({ value }) => readPermission(value));
+  if (question.identities === undefined) {
+    return warning(
+      `CAA of ${name} lets ${describeIssuers(permissions)} issue, and the CA did not answer who it is`,
+      'look again when its directory answers',
+    );
+  }
   if (question.identities.length === 0) return unnamed(name, permissions);
   const identities = question.identities.map((identity) => identity.toLowerCase());
   const own = permissions.filter((permission) => permission !== undefined && identities.includes(permission.issuer)) as Permission[];

@@ -108,4 +108,5 @@ test('where CAA cannot be looked up CAs refuse, unless a nearer name has records
 test('a CA that does not say its name is a warning only where CAA restricts', () => {
   assert.match(judged(['0 issue other.example'], { identities: [] }), /^warning: CAA of lab\.test lets other\.example issue/);
   assert.match(judged([], { identities: [] }), /^good/);
+  assert.match(judged(['0 issue letsencrypt.org'], { identities: undefined }), /^warning: .* the CA did not answer who it is/);
 });
