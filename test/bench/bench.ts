@@ -6,6 +6,7 @@
  */
 import { cpus } from 'node:os';
 
+import { measureAcme } from './acme.ts';
 import { measureApache } from './apache.ts';
 import { measureMany } from './many.ts';
 import type { Row } from './measure.ts';
@@ -18,10 +19,11 @@ const PARTS: Readonly<Record<string, (place: Place) => Row[] | Promise<Row[]>>> 
   many: measureMany,
   resident: measureResident,
   apache: measureApache,
+  acme: measureAcme,
 };
 
 const HEAD = ['what', 'ours', 'peer', 'ratio', 'aim', ''];
-const WIDTHS = [54, 10, 48, 9, 11, 3];
+const WIDTHS = [54, 10, 61, 9, 11, 3];
 
 function line(texts: readonly string[]): string {
   return texts
