@@ -26,6 +26,8 @@ export interface Batch {
   readonly service: CertificateService;
   readonly terms: Terms;
   readonly publishing: Publishing;
+  /** How long a first order waits for a web server that is not up yet, ms. */
+  readonly patience: number;
   /** Opened once for all orders of the batch. */
   acme(name: string): Promise<AcmeIssuer>;
 }
@@ -99,7 +101,7 @@ async function orderFrom(batch: Batch, name: string, spec: CertificateSpec, foun
     });
   }
   const issuer = await batch.acme(name);
-  await preflightOnce(service, spec, issuer.config);
+  await preflightOnce(service, spec, issuer.config, batch.patience);
   const { current, generation } = found;
   const ours = current.state === 'published' && current.issuer === name && !current.placeholder && current.origin === 'issued';
   const replaces = ours && generation !== undefined ? { replaces: { leaf: generation.bundle.leaf } } : {};

@@ -1,5 +1,5 @@
 import type { Config } from '../../config/config.ts';
-import { DAY, MINUTE } from '../../platform/clock.ts';
+import { DAY, MINUTE, SECOND } from '../../platform/clock.ts';
 import { describeError } from '../../platform/errors.ts';
 import { watchPublication } from '../../publication/watch.ts';
 import { isDelivered, verifyDeliveries } from './deliveries.ts';
@@ -32,6 +32,8 @@ export interface CronState {
 const LONGEST_SLEEP = MINUTE;
 const POLL_MS = 5000;
 const RETRY_AFTER_TROUBLE = MINUTE;
+/** On a boot the web server that answers challenges comes up beside us. */
+const WEB_SERVER_STARTS = 30 * SECOND;
 
 /**
  * The resident form: a full pass at the start and once a day, and each certificate at its own time in between;
@@ -62,11 +64,15 @@ export async function runCron(state: CronState, options: CronOptions = {}): Prom
   let nextFull = last;
   let next = nextFull;
   let deliveries = Promise.resolve();
-  const orders = openOrders((result) => {
-    const { service } = state;
-    deliveries = deliveries.then(() => deliver(service, [result]));
-    options.onPass?.({ results: [result], skipped: 0, warnings: result.warnings });
-    wake.abort();
+  const orders = openOrders({
+    patience: WEB_SERVER_STARTS,
+    settled(result) {
+      const { service } = state;
+      for (const warning of result.warnings) service.log.warn({}, warning);
+      deliveries = deliveries.then(() => deliver(service, [result]));
+      options.onPass?.({ results: [result], skipped: 0, warnings: result.warnings });
+      wake.abort();
+    },
   });
   while (!signal.aborted) {
     const now = clock.now();

@@ -25,8 +25,15 @@ export interface Orders extends AsyncDisposable {
 /** What Let's Encrypt's servers take from one client without slowing it down. */
 const AT_ONCE = 10;
 
-/** @param settled called with each result after it was written down */
-export function openOrders(settled: (result: Result) => void, atOnce = AT_ONCE): Orders {
+export interface OrdersOptions {
+  /** Called with each result after it was written down. */
+  readonly settled: (result: Result) => void;
+  readonly atOnce?: number;
+  /** How long a first order waits for a web server that is not up yet, ms; default: not at all. */
+  readonly patience?: number;
+}
+
+export function openOrders({ settled, atOnce = AT_ONCE, patience = 0 }: OrdersOptions): Orders {
   const names = new Set<string>();
   let work: Promise<void> = Promise.resolve();
 
@@ -37,7 +44,7 @@ export function openOrders(settled: (result: Result) => void, atOnce = AT_ONCE):
       try {
         const result = service.signal.aborted
           ? before
-          : await attend({ service, terms, publishing, acme: (name) => issuers.acme(name) }, spec);
+          : await attend({ service, terms, publishing, patience, acme: (name) => issuers.acme(name) }, spec);
         service.ledger.together(() => settle(service, result, service.clock.now()));
         settled(result);
       } finally {

@@ -111,7 +111,7 @@ async function attendTo(
     return [];
   }
   const results: Result[] = [];
-  await using own = openOrders((result) => results.push(result));
+  await using own = openOrders({ settled: (result) => results.push(result) });
   own.add(service, looks, terms);
   await own.idle();
   return results;

@@ -41,8 +41,9 @@ export function settle(service: CertificateService, result: Result, now: number)
   if (event === undefined) return;
   ledger.record(event);
   const fields = { certificate: name, reason: event.reason, generation: event.generation };
-  if (result.outcome === 'failed') log.warn(fields, event.detail);
-  else log.info(fields, event.detail);
+  // What an issuer refused is in the log already, with all that was tried.
+  if (result.outcome === 'failed' && result.retryAt === undefined) log.warn(fields, event.detail);
+  else if (result.outcome !== 'failed') log.info(fields, event.detail);
   for (const kind of notices) service.notify({ kind, certificate: name, event });
 }
 
