@@ -36,6 +36,7 @@ export function configuredIssuers(surroundings: IssuerSurroundings): Issuers {
   };
   return {
     localCa,
+    solverFor,
     async named(name): Promise<Issuer> {
       if (name === 'local-ca') return localCa();
       if (name === 'self-signed') {

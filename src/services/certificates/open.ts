@@ -41,26 +41,27 @@ export async function openCertificateService(options: OpenOptions): Promise<Open
   const opened = options.readOnly ? openLedgerToRead(paths.ledger) : openLedger(paths.ledger, clock.now());
   const ledger = resilientLedger(opened.ledger, { memory: ledgerInMemory, warn: (line) => log.warn({ ledger: paths.ledger }, line) });
   if (opened.state !== 'kept') await rebuildLedger(ledger, paths.certificates);
+  const issuers = options.issuers ?? configuredIssuers({ config, paths, ledger, clock, log });
   const service: CertificateService = {
     config,
     paths,
     ledger,
-    issuers: options.issuers ?? configuredIssuers({ config, paths, ledger, clock, log }),
+    issuers,
     clock,
     random: options.random ?? Math.random,
     log,
     publisher: options.publisher,
     signal: options.signal,
-    preflight: options.preflight ?? doctorsPreflight(options),
+    preflight: options.preflight ?? doctorsPreflight(options, issuers),
     notify: options.notify ?? (() => undefined),
   };
   return { service, warnings: opened.warning === undefined ? [] : [opened.warning], [Symbol.dispose]: () => ledger.close() };
 }
 
-function doctorsPreflight({ config, paths, clock, log, signal }: OpenOptions): CertificateService['preflight'] {
+function doctorsPreflight({ config, paths, clock, log, signal }: OpenOptions, { solverFor }: Issuers): CertificateService['preflight'] {
   return async (spec, issuer) => {
     const { preflight } = await import('../doctor/preflight.ts');
-    return preflight({ config, spec, issuer, paths, clock, log, signal });
+    return preflight({ config, spec, issuer, paths, clock, log, signal, solverFor });
   };
 }
 

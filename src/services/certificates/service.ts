@@ -1,3 +1,4 @@
+import type { SolverOpener } from '../../challenges/shared.ts';
 import type { Publisher } from '../../certificate/generation.ts';
 import type { CertificateSpec } from '../../certificate/spec.ts';
 import type { AcmeIssuerConfig, Config } from '../../config/config.ts';
@@ -37,4 +38,6 @@ export interface Issuers {
   acme(name: string): Promise<AcmeIssuer>;
   /** The built-in CA, which also gives the roots for `ca.pem`. */
   localCa(): Promise<LocalCa>;
+  /** The solvers of the ACME issuers: whoever takes another one takes their port. */
+  readonly solverFor?: SolverOpener;
 }

@@ -71,7 +71,7 @@ function accountOf(
   try {
     return {
       url: readAccount(
-        join(paths.acme, rehearsed ? `${issuer.name}-rehearsal` : issuer.name),
+        join(paths.acme, rehearsed ? `.rehearsal-${issuer.name}` : issuer.name),
         serverOf({ ...issuer, directory: directoryOf(issuer) }),
       )?.url,
     };

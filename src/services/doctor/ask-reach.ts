@@ -3,6 +3,7 @@ import { existsSync, rmdirSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 
 import { openSolver } from '../../challenges/open.ts';
+import type { SolverOpener } from '../../challenges/shared.ts';
 import type { ChallengeSolver, ChallengeTask, SolverSurroundings } from '../../challenges/solver.ts';
 import { CHALLENGE_PATH } from '../../challenges/token.ts';
 import { addressOctets, type Identifier } from '../../certificate/identifier.ts';
@@ -18,6 +19,8 @@ import { shakeAlpn } from './shake-alpn.ts';
 export interface ReachOptions {
   readonly challenge: ChallengeConfig;
   readonly surroundings: SolverSurroundings;
+  /** Default: a solver of its own. */
+  readonly solverFor: SolverOpener | undefined;
   readonly names: Names;
   /** What CAs call 80 and 443. */
   readonly ports: { readonly http: number; readonly https: number };
@@ -34,8 +37,10 @@ const TIMEOUT = 5 * SECOND;
 /** Looks as a CA would, by the solver that orders use. */
 export async function openReach(options: ReachOptions): Promise<Reach> {
   const { challenge, surroundings } = options;
-  const made = existsSync(surroundings.challengesDirectory) ? undefined : surroundings.challengesDirectory;
-  const solver = await openSolver(challenge, surroundings);
+  // With orders beside it the directory is theirs too.
+  const made =
+    options.solverFor !== undefined || existsSync(surroundings.challengesDirectory) ? undefined : surroundings.challengesDirectory;
+  const solver = await (options.solverFor ?? ((config) => openSolver(config, surroundings)))(challenge);
   const own = new Set(Object.values(networkInterfaces()).flatMap((one) => one?.map(({ address }) => address) ?? []));
   return {
     async test(identifier, addresses) {

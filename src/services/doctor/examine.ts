@@ -1,3 +1,4 @@
+import type { SolverOpener } from '../../challenges/shared.ts';
 import { displayIdentifier, type Identifier } from '../../certificate/identifier.ts';
 import type { AcmeIssuerConfig, Config } from '../../config/config.ts';
 import type { StatePaths } from '../../config/state.ts';
@@ -23,6 +24,8 @@ export interface Examination {
   readonly clock: Clock;
   readonly log: Log;
   readonly signal: AbortSignal;
+  /** Where the orders that run meanwhile have theirs from; default: one of its own. */
+  readonly solverFor?: SolverOpener | undefined;
   /** For everything together, ms. */
   readonly timeoutMs: number;
   /** What CAs call 80 and 443: others in tests alone. */
@@ -73,10 +76,10 @@ interface Place {
 }
 
 async function reachFor(examination: Examination, names: Names, signal: AbortSignal): Promise<Reach | undefined> {
-  const { config, issuer, paths, clock, log, ports } = examination;
+  const { config, issuer, paths, clock, log, ports, solverFor } = examination;
   if (issuer.challenge.type === 'dns-01') return undefined;
   const surroundings = { challengesDirectory: paths.challenges, resolvers: config.resolvers, clock, log };
-  return openReach({ challenge: issuer.challenge, surroundings, names, ports, signal });
+  return openReach({ challenge: issuer.challenge, surroundings, solverFor, names, ports, signal });
 }
 
 async function examineSolver({ name, challenge }: AcmeIssuerConfig): Promise<Finding[]> {

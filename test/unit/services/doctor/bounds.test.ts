@@ -7,13 +7,16 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 
 import { parseIdentifiers } from '../../../../src/certificate/identifier.ts';
+import { sharedSolvers } from '../../../../src/challenges/shared.ts';
 import type { Config } from '../../../../src/config/config.ts';
+import { parseListen } from '../../../../src/config/listen.ts';
 import { loadConfig } from '../../../../src/config/load.ts';
 import { statePaths } from '../../../../src/config/state.ts';
 import { systemClock } from '../../../../src/platform/clock.ts';
 import { silentLog } from '../../../../src/platform/log.ts';
 import { examine, type Examination } from '../../../../src/services/doctor/examine.ts';
 import { preflight } from '../../../../src/services/doctor/preflight.ts';
+import { challengeTask, soon } from '../../../support/challenge-tasks.ts';
 import { freePort, scratchDirectory } from '../../../support/scratch.ts';
 
 /** A name server and a CA that take everything and say nothing. */
@@ -80,4 +83,25 @@ test('a preflight that is stopped ends at once with the reason', async (t) => {
   const begun = performance.now();
   await assert.rejects(done, /stopped/);
   assert.ok(performance.now() - begun < 1000);
+});
+
+test('a look beside an order uses the listener of the order, and leaves it open', async (t) => {
+  const surroundings = await silence(t);
+  const { issuer, paths, clock, log } = surroundings;
+  const { challenge } = issuer;
+  assert.ok(challenge.via === 'listen');
+  const { port } = parseListen(challenge.listen) ?? assert.fail();
+  const solverFor = sharedSolvers({ challengesDirectory: paths.challenges, resolvers: [], clock, log });
+  await using order = await solverFor(challenge);
+  const task = challengeTask('127.0.0.1');
+  await order.present(task, soon());
+  const fetched = async (): Promise<string> => (await fetch(`http://127.0.0.1:${port}/.well-known/acme-challenge/${task.token}`)).text();
+  const identifiers = parseIdentifiers(['127.0.0.1']);
+  const examination = { ...surroundings, identifiers, ports: { http: port, https: port }, timeoutMs: 1000, signal: soon() };
+  const reached = (await examine({ ...examination, solverFor })).filter(({ check }) => check === 'http-01');
+  assert.deepEqual(
+    reached.map(({ ok }) => ok),
+    ['good'],
+  );
+  assert.equal(await fetched(), task.keyAuthorization);
 });
