@@ -50,7 +50,7 @@ function certificateRows(certificate: CertificateStatus, paths: StatePaths, now:
   const renewal = renewalAt === null ? '' : `, renewal ${minute(Date.parse(renewalAt))}`;
   return [
     ['certificate', `${name}: ${names.join(', ')}`],
-    ['', `generation ${generation} of ${issuer}${placeholder ? ' (placeholder)' : ''}`],
+    ['', `generation ${generation} of ${issuer}${placeholder ? ', a placeholder until an ACME server has answered' : ''}`],
     ['', `expires ${minute(Date.parse(notAfter))} (${inDays(Date.parse(notAfter) - now)})${renewal}`],
     ['', `in ${join(paths.certificates, name)}`],
     ...trouble,
