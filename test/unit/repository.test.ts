@@ -67,7 +67,7 @@ test('every command of the program is in the README, and every one there exists'
   const table = [...read('src/main.ts').matchAll(/^ {2}'?([\w-]+)'?: \{ summary:/gm)].map(([, name = '']) => name);
   const rows = read('README.md').match(/^\| `podserve.*$/gm) ?? [];
   const named = rows.flatMap((row) => [...(row.split(' | ')[0] ?? '').matchAll(/`(?:podserve )?([a-z-]+)/g)].map(([, name = '']) => name));
-  assert.deepEqual(named.toSorted(), table.toSorted());
+  assert.deepEqual([...new Set(named)].toSorted(), table.toSorted());
 });
 
 test('every decision is in their list', () => {
