@@ -25,6 +25,8 @@ export interface AcmeIssuerOptions {
 /** The certificate that an order replaces (RFC 9773 §5). */
 export interface Replaced {
   readonly leaf: X509Certificate;
+  /** Whether now lies in the window that the CA suggested: only then it counts the replacement against no limit. */
+  readonly inWindow: boolean;
 }
 
 /** An ACME server as an issuer: account, orders that outlive a restart, challenges. */

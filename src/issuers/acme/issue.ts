@@ -50,8 +50,8 @@ async function continueOrBegin(place: OrderPlace, account: KnownAccount, spec: C
   }
   const stored = kept?.url === undefined && kept !== undefined ? kept : await newOrderFile(place, spec);
   const run = newRun(place, account, stored, wish.signal);
-  const { order, replaces } = await placeOrder(run, wish.replaces);
-  const ordered = await keepOrder(place.directory, { ...stored, url: order.url, replaces });
+  const { order, exempt } = await placeOrder(run, wish.replaces);
+  const ordered = await keepOrder(place.directory, { ...stored, url: order.url, exempt });
   return pursue({ ...run, stored: ordered }, order);
 }
 
@@ -112,34 +112,35 @@ async function newOrderFile({ directory, config, clock }: OrderPlace, spec: Cert
     key: privateKey,
     createdAt: clock.now(),
     url: undefined,
-    replaces: undefined,
+    exempt: false,
     counted: false,
   });
 }
 
 /** RFC 9773 §5: a server that does not agree that the order replaces the certificate is asked once more without it. */
-async function placeOrder(run: Run, replaced: Replaced | undefined): Promise<{ order: Order; replaces: string | undefined }> {
+async function placeOrder(run: Run, replaced: Replaced | undefined): Promise<{ order: Order; exempt: boolean }> {
   const { place, signal } = run;
   const replaces = await replacedId(place, replaced, signal);
+  const exempt = replaces !== undefined && replaced?.inWindow === true;
   try {
-    return { order: await newOrder(run, replaces), replaces };
+    return { order: await newOrder(run, replaces, exempt), exempt };
   } catch (error) {
     if (replaces === undefined || !refusesReplacement(error)) throw error;
     place.log.info(
       { issuer: place.config.name, certificate: run.stored.certificate, error: describeError(error) },
       'the server takes the order for no replacement; it is made as an ordinary one',
     );
-    return { order: await newOrder(run, undefined), replaces: undefined };
+    return { order: await newOrder(run, undefined, false), exempt: false };
   }
 }
 
-async function newOrder(run: Run, replaces: string | undefined): Promise<Order> {
+async function newOrder(run: Run, replaces: string | undefined, exempt: boolean): Promise<Order> {
   const { place, by, stored, signal } = run;
   const { identifiers, profile } = stored;
   const request = { identifiers, ...(profile === undefined ? {} : { profile }), ...(replaces === undefined ? {} : { replaces }) };
   try {
     const { value } = await place.client.newOrder(by, request, signal);
-    place.onUse('order', '');
+    if (!exempt) place.onUse('order', '');
     return value;
   } catch (error) {
     // The server may have made it without our hearing of it.

@@ -24,8 +24,8 @@ export interface StoredOrder {
   readonly createdAt: number;
   /** Undefined until the server has taken the order. */
   readonly url: string | undefined;
-  /** RFC 9773 id of the certificate that the server agreed is replaced. */
-  readonly replaces: string | undefined;
+  /** Whether the CA counts it against no limit: a replacement that it agreed to, at the time that it suggested. */
+  readonly exempt: boolean;
   /** Whether its certificate has been counted by a run after the one that ordered it. */
   readonly counted: boolean;
 }
@@ -141,7 +141,7 @@ function interpreted(document: unknown): StoredOrder {
     key,
     createdAt,
     url,
-    replaces: textOf(order['replaces']),
+    exempt: order['exempt'] === true,
     counted: order['counted'] === true,
   };
 }

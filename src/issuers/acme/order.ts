@@ -173,8 +173,7 @@ function bad(run: Run, why: string): IssueFailure {
   });
 }
 
-/** Orders that replace a certificate, as the server has agreed, are not counted by it. */
 async function count({ place, stored }: Run): Promise<void> {
-  if (stored.replaces !== undefined) return;
+  if (stored.exempt) return;
   for (const [kind, subject] of await issuanceUses(stored.identifiers)) place.onUse(kind, subject);
 }

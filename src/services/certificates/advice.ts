@@ -34,6 +34,12 @@ export function adviceDue(service: CertificateService, spec: CertificateSpec, fo
   return (adviceOf(service, spec, found)?.nextAsk ?? now) <= now;
 }
 
+/** Whether now lies in the window that the CA of what is published suggested for its renewal. */
+export function isInWindow(service: Pick<CertificateService, 'ledger'>, spec: CertificateSpec, found: Survey, now: number): boolean {
+  const window = adviceOf(service, spec, found)?.window;
+  return window !== undefined && window.start <= now && now < window.end;
+}
+
 /** Asks the CA, and keeps what it said with the time chosen from it. Never throws: without advice the fractions hold. */
 export async function askAdvice(service: CertificateService, issuer: AcmeIssuer, spec: CertificateSpec, found: Survey): Promise<void> {
   const leaf = found.generation?.bundle.leaf;

@@ -7,7 +7,7 @@ import type { AcmeIssuer } from '../../issuers/acme/acme.ts';
 import { describeError, PodserveError } from '../../platform/errors.ts';
 import type { PublicationLock } from '../../publication/lock.ts';
 import { publish } from '../../publication/publish.ts';
-import { adviceDue, advisor, askAdvice } from './advice.ts';
+import { adviceDue, advisor, askAdvice, isInWindow } from './advice.ts';
 import { budgetHolds, costLines } from './budget.ts';
 import { failed } from './failed.ts';
 import { failedLook, resultOf } from './look.ts';
@@ -104,7 +104,8 @@ async function orderFrom(batch: Batch, name: string, spec: CertificateSpec, foun
   await preflightOnce(service, spec, issuer.config, batch.patience);
   const { current, generation } = found;
   const ours = current.state === 'published' && current.issuer === name && !current.placeholder && current.origin === 'issued';
-  const replaces = ours && generation !== undefined ? { replaces: { leaf: generation.bundle.leaf } } : {};
+  const inWindow = isInWindow(service, spec, found, clock.now());
+  const replaces = ours && generation !== undefined ? { replaces: { leaf: generation.bundle.leaf, inWindow } } : {};
   const bundle = await issuer.issue(spec, { now: clock.now(), signal, ...replaces });
   service.ledger.clearHold(name);
   if (issuer.config.rehearse !== undefined) {

@@ -5,7 +5,7 @@ import type { AcmeIssuerConfig } from '../../config/config.ts';
 import { minute } from '../../platform/dates.ts';
 import { registeredDomain } from '../../issuers/acme/registered-domain.ts';
 import { namesKey } from '../../issuers/acme/uses.ts';
-import { adviceOf } from './advice.ts';
+import { isInWindow } from './advice.ts';
 import type { CertificateService } from './service.ts';
 import type { Survey } from './survey.ts';
 
@@ -84,8 +84,7 @@ function hours(window: number): string {
 /** Renewals that say what they replace, within the window that the CA itself gave, count against no limit. */
 function isExempt(service: CertificateService, spec: CertificateSpec, found: Survey, issuer: string, now: number): boolean {
   if (found.current.state !== 'published' || found.current.issuer !== issuer) return false;
-  const window = adviceOf(service, spec, found)?.window;
-  return window !== undefined && window.start <= now && now < window.end;
+  return isInWindow(service, spec, found, now);
 }
 
 async function wantedOf(spec: CertificateSpec, { limits }: AcmeIssuerConfig): Promise<{ kind: UseKind; subject: string }[]> {

@@ -4,7 +4,7 @@ import { describeError } from '../../platform/errors.ts';
 import { watchPublication } from '../../publication/watch.ts';
 import { isDelivered, verifyDeliveries } from './deliveries.ts';
 import { heartbeat } from './heartbeat.ts';
-import { configuredIssuers } from './issuers.ts';
+import { configuredService } from './open.ts';
 import { openOrders } from './orders.ts';
 import { runPass, type PassOptions, type PassReport } from './pass.ts';
 import type { Result } from './result.ts';
@@ -154,7 +154,7 @@ async function reload(state: CronState, options: CronOptions): Promise<void> {
   if (options.reload === undefined) return;
   try {
     const config = await options.reload();
-    state.service = { ...service, config, issuers: configuredIssuers({ ...service, config }) };
+    state.service = configuredService(service, config);
     service.log.info({ file: config.file, certificates: config.certificates.length }, 'configuration read again');
   } catch (error) {
     service.log.error({}, `the new configuration was refused, the old one stays: ${describeError(error)}`);

@@ -41,27 +41,36 @@ export async function openCertificateService(options: OpenOptions): Promise<Open
   const opened = options.readOnly ? openLedgerToRead(paths.ledger) : openLedger(paths.ledger, clock.now());
   const ledger = resilientLedger(opened.ledger, { memory: ledgerInMemory, warn: (line) => log.warn({ ledger: paths.ledger }, line) });
   if (opened.state !== 'kept') await rebuildLedger(ledger, paths.certificates);
-  const issuers = options.issuers ?? configuredIssuers({ config, paths, ledger, clock, log });
-  const service: CertificateService = {
-    config,
+  const unconfigured = {
     paths,
     ledger,
-    issuers,
     clock,
     random: options.random ?? Math.random,
     log,
     publisher: options.publisher,
     signal: options.signal,
-    preflight: options.preflight ?? doctorsPreflight(options, issuers),
     notify: options.notify ?? (() => undefined),
   };
+  const { issuers, preflight } = options;
+  const service = { ...configuredService(unconfigured, config), ...(issuers && { issuers }), ...(preflight && { preflight }) };
   return { service, warnings: opened.warning === undefined ? [] : [opened.warning], [Symbol.dispose]: () => ledger.close() };
 }
 
-function doctorsPreflight({ config, paths, clock, log, signal }: OpenOptions, { solverFor }: Issuers): CertificateService['preflight'] {
-  return async (spec, issuer) => {
-    const { preflight } = await import('../doctor/preflight.ts');
-    return preflight({ config, spec, issuer, paths, clock, log, signal, solverFor });
+/** The service under another configuration: what depends on it is made anew. */
+export function configuredService(
+  unconfigured: Omit<CertificateService, 'config' | 'issuers' | 'preflight'>,
+  config: Config,
+): CertificateService {
+  const { paths, clock, log, signal } = unconfigured;
+  const issuers = configuredIssuers({ ...unconfigured, config });
+  return {
+    ...unconfigured,
+    config,
+    issuers,
+    async preflight(spec, issuer) {
+      const { preflight } = await import('../doctor/preflight.ts');
+      return preflight({ config, spec, issuer, paths, clock, log, signal, solverFor: issuers.solverFor });
+    },
   };
 }
 

@@ -179,17 +179,22 @@ describe('what is issued', () => {
 });
 
 describe('an order that replaces a certificate', () => {
-  test('says so, and is not counted as a certificate', async (t) => {
-    const set = await issuing(t);
-    const issuer = await set.open();
-    const { leaf } = await issuer.issue(wanted(), { now: NOW });
-    issuer.settled('default');
-    set.uses.length = 0;
-    const next = await issuer.issue(wanted(), { now: NOW, replaces: { leaf } });
-    assert.ok(set.server.calls.includes('newOrder replaces'));
-    assert.deepEqual(set.uses, ['order']);
-    assert.notEqual(leafSha256(next.leaf), leafSha256(leaf));
-  });
+  for (const inWindow of [true, false]) {
+    test(`says so, and is ${inWindow ? 'not counted inside' : 'counted outside'} the window that the CA suggested`, async (t) => {
+      const set = await issuing(t);
+      const issuer = await set.open();
+      const { leaf } = await issuer.issue(wanted(), { now: NOW });
+      issuer.settled('default');
+      set.uses.length = 0;
+      const next = await issuer.issue(wanted(), { now: NOW, replaces: { leaf, inWindow } });
+      assert.ok(set.server.calls.includes('newOrder replaces'));
+      assert.deepEqual(
+        set.uses.map((use) => use.split(' ')[0]),
+        inWindow ? [] : ['order', 'certificate', 'duplicate'],
+      );
+      assert.notEqual(leafSha256(next.leaf), leafSha256(leaf));
+    });
+  }
 
   for (const [type, status] of [
     ['alreadyReplaced', 409],
@@ -206,7 +211,7 @@ describe('an order that replaces a certificate', () => {
       };
       set.server.calls.length = 0;
       set.uses.length = 0;
-      await issuer.issue(wanted(), { now: NOW, replaces: { leaf } });
+      await issuer.issue(wanted(), { now: NOW, replaces: { leaf, inWindow: true } });
       assert.deepEqual(
         set.server.calls.filter((call) => call.startsWith('newOrder')),
         ['newOrder replaces', 'newOrder'],
@@ -224,7 +229,7 @@ describe('an order that replaces a certificate', () => {
       if (call.startsWith('newOrder') && !done) throw refusal('rateLimited', 429, 'too many new orders', { retryAfter: HOUR });
     };
     set.server.calls.length = 0;
-    const failure = await failureOf(issuer.issue(wanted(), { now: NOW, replaces: { leaf } }));
+    const failure = await failureOf(issuer.issue(wanted(), { now: NOW, replaces: { leaf, inWindow: true } }));
     assert.deepEqual([failure.kind, failure.scope, failure.retryAt], ['rate-limited', 'issuer', set.clock.time + HOUR]);
     assert.deepEqual(set.server.calls, ['newOrder replaces']);
   });
@@ -234,7 +239,7 @@ describe('an order that replaces a certificate', () => {
     const issuer = await set.open();
     const { leaf } = await issuer.issue(wanted(), { now: NOW });
     Object.assign(set.server.directory, { renewalInfo: undefined });
-    await issuer.issue(wanted(), { now: NOW, replaces: { leaf } });
+    await issuer.issue(wanted(), { now: NOW, replaces: { leaf, inWindow: true } });
     assert.ok(!set.server.calls.includes('newOrder replaces'));
     assert.equal(await issuer.renewalInfo(leaf, never), undefined);
   });

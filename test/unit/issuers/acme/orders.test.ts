@@ -182,7 +182,7 @@ describe('an order under way', () => {
   test('whose certificate is published, which is too old, or which the server has lost, is given up', async (t) => {
     const set = await issuing(t);
     const { leaf } = await (await set.open()).issue(wanted(), { now: NOW });
-    await (await set.open()).issue(wanted(), { now: NOW, replaces: { leaf } });
+    await (await set.open()).issue(wanted(), { now: NOW, replaces: { leaf, inWindow: true } });
     assert.equal(set.server.issued.length, 2, 'published');
     set.clock.time += 8 * DAY;
     await (await set.open()).issue(wanted(), { now: NOW });
