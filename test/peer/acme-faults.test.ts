@@ -291,13 +291,14 @@ const CASES: readonly Case[] = [
     what: `a download with ${wrong}`,
     rules: (proxy, directory) => [{ on: 'certificate', fault: wrongCertificate(wrong, directory, ['a.lab.test'], proxy) }],
     kind: wrong === 'no certificate' ? 'unreachable' : 'bad-certificate',
+    resumes: wrong === 'no certificate',
     wait: SOON,
     says: {
       'other names': /does not have a\.lab\.test/,
       'another key': /key does not belong|belong/,
       'broken chain': /did not sign/,
       expired: /ended at 2020/,
-      'no certificate': /cut off/,
+      'no certificate': /is no certificate: .*cut off/,
     }[wrong],
   })),
 ];

@@ -54,8 +54,8 @@ export type Fault =
   | { readonly do: 'change'; readonly change: (reply: Reply, asked: Seen) => Reply | Promise<Reply> }
   /** Passed on, and the connection ends in the middle of the answer's body. */
   | { readonly do: 'cut' }
-  /** Passed on (or not, when `unheard`), and the connection ends without an answer, after `after` has been called. */
-  | { readonly do: 'drop'; readonly unheard?: boolean; readonly after?: () => void }
+  /** Passed on (or not, when `unheard`), and the connection ends without an answer. */
+  | { readonly do: 'drop'; readonly unheard?: boolean }
   /** Passed on (or not, when `unheard`), and never answered. */
   | { readonly do: 'silence'; readonly unheard?: boolean };
 
@@ -145,7 +145,6 @@ export async function startFaultProxy(t: Pick<TestContext, 'after'>, target: { o
     }
     if (fault.unheard !== true) await pass();
     if (fault.do === 'silence') return;
-    fault.after?.();
     incoming.socket.destroy();
   }
 
