@@ -18,6 +18,8 @@ SIGTERM or Ctrl-C; SIGHUP reads the configuration again.
 
   --config FILE  default ./podserve.yaml, then /data/config/podserve.yaml, else built-in values
   --state DIR    where everything is kept, default ./data
+  --certificates DIR
+                 the publication, default STATE/certificates
   --run DIR      for what may be lost, checked copies of keys among it;
                  default /run/podserve/apache, or STATE/apache/run without the right to make that
 
@@ -26,7 +28,7 @@ ports, sites and the status port are in the section apache of the configuration
 examples:
   podserve apache
   curl http://127.0.0.1:9082/status`,
-  options: { run: { type: 'string' } },
+  options: { certificates: { type: 'string' }, run: { type: 'string' } },
   positionals: false,
   run: runApache,
 };
@@ -47,6 +49,8 @@ async function runApache(args: Arguments, context: Context): Promise<number> {
   const { clock, signal } = context;
   const config = await loadConfig(sourceOf(args, context));
   const paths = pathsOf(args, context);
+  const publication = text(args, 'certificates');
+  const certificates = publication === undefined ? paths.certificates : resolve(context.cwd, publication);
   const log = await openLog(config.log.level, [await printingSink(config.log.format, context.interactive, (line) => context.out(line))]);
   for (const warning of config.warnings) log.warn({ warning }, 'configuration');
 
@@ -69,7 +73,7 @@ async function runApache(args: Arguments, context: Context): Promise<number> {
     log,
     onDaemonChange: () => consumer.daemonChanged(),
   });
-  await using consumer = startConsumer({ service, root: paths.certificates, holdDirectory: runtime.path, clock, log });
+  await using consumer = startConsumer({ service, root: certificates, holdDirectory: runtime.path, clock, log });
   await using status = await serveStatus(statusAt, consumerStatus('apache', consumer), log);
   await consumer.started;
   announce(config, consumer.report(), { log, context, status: status.url });
