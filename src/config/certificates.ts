@@ -7,6 +7,7 @@ import { nearest } from './nearest.ts';
 import { formatPath, short, type Path, type Place } from './problem.ts';
 import { attempt, elements, isFlawed, sourced, type Scope, type Sourced } from './scope.ts';
 import type { Raw } from './shape.ts';
+import { VARIABLES } from './variables.ts';
 
 type RawCertificate = NonNullable<NonNullable<Raw['certificates']>[number]>;
 
@@ -80,7 +81,7 @@ function interpretCertificate(wishes: Wishes, raw: RawCertificate & { name: stri
     issuers: wishes.shared(issuers),
     lifetime,
     renewBefore: readRenewBefore(own, raw.renewBefore, [...path, 'renewBefore'], lifetime),
-    consumers: wishes.shared(readConsumers(wishes, raw.consumers, [...path, 'consumers'])),
+    consumers: wishes.shared(readConsumers(wishes, own, raw.consumers, [...path, 'consumers'])),
   };
 }
 
@@ -147,13 +148,15 @@ function warnOfLocalSettings(scope: Scope, raw: RawCertificate, path: Path): voi
     if (where !== undefined) scope.warn(`${where} is not used: ACME servers say how long they certify, and when to renew`);
 }
 
-function readConsumers({ scope, consumers }: Wishes, raw: RawCertificate['consumers'], path: Path): readonly string[] {
-  const given = elements(raw, path);
-  for (const { value, path: at } of given) {
+function readConsumers({ scope, consumers }: Wishes, own: Scope, raw: RawCertificate['consumers'], path: Path): readonly string[] {
+  const given: Sourced<string>[] =
+    own.settings.consumers?.map(({ name }) => ({ value: name, place: { variable: VARIABLES.consumers } })) ??
+    elements(raw, path).map(({ value, path: at }) => ({ value, place: { path: at } }));
+  for (const { value, place } of given) {
     if (consumers.includes(value) || isFlawed(scope, ['consumers'])) continue;
     const meant = nearest(value, consumers);
     const remedy = meant === undefined ? 'add it to consumers, with its endpoints' : `did you mean ${meant}?`;
-    scope.report({ path: at }, `there is no consumer ${JSON.stringify(short(value))}`, remedy);
+    scope.report(place, `there is no consumer ${JSON.stringify(short(value))}`, remedy);
   }
   return unique(given.map(({ value }) => value));
 }

@@ -15,7 +15,10 @@ export interface EnvironmentSettings {
   readonly issuer?: string;
   readonly keyType?: KeyType;
   readonly renewBefore?: string;
+  readonly consumers?: readonly WantedConsumer[];
   readonly keyGid?: number;
+  /** Where the status ports are opened. */
+  readonly statusHost?: string;
   readonly logLevel?: LogConfig['level'];
   readonly logFormat?: LogConfig['format'];
   readonly challenge?: ChallengeConfig['type'];
@@ -24,6 +27,12 @@ export interface EnvironmentSettings {
   readonly acmeCaFile?: string;
   readonly eabKid?: string;
   readonly eabHmacFile?: string;
+}
+
+/** `NAME=ENDPOINT`, or `NAME` of one that needs no telling. */
+export interface WantedConsumer {
+  readonly name: string;
+  readonly endpoint: string | undefined;
 }
 
 export interface EnvironmentReading {
@@ -52,13 +61,13 @@ export function readEnvironment(env: Environment, cwd: string): EnvironmentReadi
   const settings = {
     domain: text('domain'),
     email: text('email'),
-    names: text('names')
-      ?.split(/[\s,]+/)
-      .filter((name) => name !== ''),
+    names: words(text('names')),
     issuer: text('issuer'),
     keyType: oneOf('keyType', KEY_TYPES),
     renewBefore: text('renewBefore'),
+    consumers: words(text('consumers'))?.map(wantedConsumer),
     keyGid: wholeNumber(text('keyGid'), problems),
+    statusHost: text('statusHost'),
     logLevel: oneOf('logLevel', LOG_LEVELS, text('logLevel')?.toLowerCase()),
     logFormat: oneOf('logFormat', LOG_FORMATS, text('logFormat')?.toLowerCase()),
     challenge: oneOf('challenge', CHALLENGES),
@@ -69,6 +78,15 @@ export function readEnvironment(env: Environment, cwd: string): EnvironmentReadi
   };
   const given = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined)) as EnvironmentSettings;
   return { settings: given, problems, warnings: [...values.keys()].map(warningFor).filter((line) => line !== undefined) };
+}
+
+function words(value: string | undefined): string[] | undefined {
+  return value?.split(/[\s,]+/).filter((word) => word !== '');
+}
+
+function wantedConsumer(word: string): WantedConsumer {
+  const at = word.indexOf('=');
+  return at === -1 ? { name: word, endpoint: undefined } : { name: word.slice(0, at), endpoint: word.slice(at + 1) };
 }
 
 function wholeNumber(value: string | undefined, problems: Problem[]): number | undefined {

@@ -16,6 +16,7 @@ export function explain(loaded: LoadedConfig): Tree {
   const portNote = traits.lowPorts ? undefined : 'this user may not open ports below 1024';
   const files = new Map((raw.certificates ?? []).map((certificate, index) => [certificate?.name, index]));
   const sites = raw.apache?.sites ?? [];
+  const told = new Set(loaded.settings.consumers?.flatMap(({ name, endpoint }) => (endpoint === undefined ? [] : [name])));
   return {
     domain: leaf(config.domain, ['domain'], 'domain'),
     email: leaf(config.email, ['email'], 'email'),
@@ -24,21 +25,22 @@ export function explain(loaded: LoadedConfig): Tree {
     ...(config.resolvers.length === 0 ? {} : { resolvers: leaf(config.resolvers, ['resolvers']) }),
     consumers: Object.fromEntries(
       Object.entries(config.consumers).map(([name, { endpoints }]) => {
-        return [name, { endpoints: leaf(endpoints, ['consumers', name, 'endpoints'], undefined, 'where this program serves it') }];
+        const setting = told.has(name) ? 'consumers' : undefined;
+        return [name, { endpoints: leaf(endpoints, ['consumers', name, 'endpoints'], setting, 'where this program serves it') }];
       }),
     ),
-    certificateService: { status: leaf(config.certificateService.status, ['certificateService', 'status']) },
+    certificateService: { status: leaf(config.certificateService.status, ['certificateService', 'status'], 'statusHost') },
     apache: {
       http: leaf(config.apache.http, ['apache', 'http'], undefined, portNote),
       https: leaf(config.apache.https, ['apache', 'https'], undefined, portNote),
-      status: leaf(config.apache.status, ['apache', 'status']),
+      status: leaf(config.apache.status, ['apache', 'status'], 'statusHost'),
       hsts: leaf(config.apache.hsts, ['apache', 'hsts']),
       sites: config.apache.sites.map((site, index) => explainSite(site, sites.length === 0 ? undefined : index, leaf)),
     },
     admin: {
       listen: leaf(config.admin.listen, ['admin', 'listen']),
       certificate: leaf(config.admin.certificate, ['admin', 'certificate']),
-      status: leaf(config.admin.status, ['admin', 'status']),
+      status: leaf(config.admin.status, ['admin', 'status'], 'statusHost'),
     },
     ...(config.onEvent === undefined ? {} : { onEvent: { exec: leaf(config.onEvent.exec, ['onEvent', 'exec']) } }),
     keyGid: leaf(config.keyGid, ['keyGid'], 'keyGid'),
@@ -75,7 +77,7 @@ function explainCertificate(spec: CertificateSpec, index: number | undefined, le
     keyType: leaf(spec.keyType, [...path, 'keyType'], own('keyType')),
     lifetime: local ? leaf(formatDuration(spec.lifetime), [...path, 'lifetime']) : undefined,
     renewBefore: local ? leaf(formatDuration(spec.renewBefore), [...path, 'renewBefore'], own('renewBefore')) : undefined,
-    consumers: leaf(spec.consumers, [...path, 'consumers']),
+    consumers: leaf(spec.consumers, [...path, 'consumers'], own('consumers')),
   };
 }
 

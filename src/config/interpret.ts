@@ -1,20 +1,19 @@
 import { parseIdentifier } from '../certificate/identifier.ts';
-import { parseEndpoint } from '../delivery/endpoint.ts';
 import { findCertificate, interpretHsts, interpretSites, readFilePath } from './apache.ts';
-import { interpretCertificates, isName, type IssuerUse } from './certificates.ts';
+import { interpretCertificates, type IssuerUse } from './certificates.ts';
 import { readServer } from './challenge.ts';
-import type { Config, ConsumerConfig } from './config.ts';
+import type { Config } from './config.ts';
+import { httpsUrl, interpretConsumers } from './consumers.ts';
 import { DEFAULTS } from './defaults.ts';
 import type { EnvironmentSettings } from './environment.ts';
 import type { HostTraits } from './host.ts';
 import { checkIssuable } from './issuable.ts';
 import { issuerNames } from './issuer-names.ts';
 import { interpretIssuers, isEmail } from './issuers.ts';
-import { formatListen, parseListen, reachableHost } from './listen.ts';
 import { checkListeners, speaksOfApache } from './listeners.ts';
 import { short, type Problem } from './problem.ts';
-import { attempt, elements, isFlawed, sourced, type Scope } from './scope.ts';
-import { interpretServers, type Servers } from './servers.ts';
+import { attempt, elements, sourced, type Scope } from './scope.ts';
+import { interpretServers } from './servers.ts';
 import type { Raw, Shape } from './shape.ts';
 
 /** Group numbers end here; the last one means "none" to the kernel. */
@@ -139,23 +138,6 @@ function interpretOnEvent(scope: Scope, exec: string | undefined): Config['onEve
   return { exec: exec.includes('/') ? path : exec };
 }
 
-function interpretConsumers(scope: Scope, raw: Shape['raw']['consumers'], servers: Servers): Record<string, ConsumerConfig> {
-  const consumers = Object.create(null) as Record<string, ConsumerConfig>;
-  consumers['admin'] = { endpoints: [httpsUrl(servers.admin.listen)] };
-  consumers['apache'] = { endpoints: [httpsUrl(servers.apache.https)] };
-  for (const [name, consumer] of Object.entries(raw ?? {})) {
-    const path = ['consumers', name];
-    if (!isName(scope, name, path) || consumer === undefined) continue;
-    const here = [...path, 'endpoints'];
-    const given = elements(consumer.endpoints, here);
-    if (given.length === 0 && !isFlawed(scope, path))
-      scope.report({ path: here }, 'there is no endpoint in it', 'list one like https://web:443');
-    for (const { value, path: at } of given) attempt(scope, { path: at }, () => parseEndpoint(value));
-    consumers[name] = { endpoints: [...new Set(given.map(({ value }) => value))] };
-  }
-  return consumers;
-}
-
 function warnOfUnused(scope: Scope, consumers: Shape['raw']['consumers'], certificates: Config['certificates']): void {
   const used = new Set(certificates.flatMap((certificate) => certificate.consumers));
   for (const name of Object.keys(consumers ?? {})) {
@@ -171,9 +153,4 @@ function warnOfUnusedIssuers(scope: Scope, issuers: Raw['issuers'], uses: readon
     if (used.has(name) || scope.settings.issuer !== undefined) continue;
     scope.warn(`no certificate lists the issuer ${short(name)}: it is not used`);
   }
-}
-
-function httpsUrl(listen: string): string {
-  const { host, port } = parseListen(listen) ?? { host: 'localhost', port: 443 };
-  return `https://${formatListen({ host: reachableHost(host), port })}`;
 }

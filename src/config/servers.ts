@@ -2,6 +2,7 @@ import type { AdminConfig, ApacheConfig, CertificateServiceConfig } from './conf
 import { DEFAULTS } from './defaults.ts';
 import type { HostTraits } from './host.ts';
 import { collide, formatListen, parseListen, type Listen } from './listen.ts';
+import { VARIABLES } from './variables.ts';
 import { formatPath, short, type Path } from './problem.ts';
 import type { Scope } from './scope.ts';
 import type { Raw } from './shape.ts';
@@ -43,16 +44,30 @@ export function interpretServers(scope: Scope, raw: Raw, traits: HostTraits): Se
   };
   const http = read(['apache', 'http'], raw.apache?.http, web.http);
   const https = read(['apache', 'https'], raw.apache?.https, web.https);
-  const apacheStatus = read(['apache', 'status'], raw.apache?.status, DEFAULTS.apacheStatus);
+  const host = readStatusHost(scope);
+  const readStatus = (path: Path, value: string | undefined, otherwise: string): Server => {
+    const server = read(path, value, otherwise);
+    return host === undefined ? server : { ...server, listen: { ...server.listen, host } };
+  };
+  const apacheStatus = readStatus(['apache', 'status'], raw.apache?.status, DEFAULTS.apacheStatus);
   const admin = read(['admin', 'listen'], raw.admin?.listen, DEFAULTS.adminListen);
-  const adminStatus = read(['admin', 'status'], raw.admin?.status, DEFAULTS.adminStatus);
-  const status = read(['certificateService', 'status'], raw.certificateService?.status, DEFAULTS.certificateServiceStatus);
+  const adminStatus = readStatus(['admin', 'status'], raw.admin?.status, DEFAULTS.adminStatus);
+  const status = readStatus(['certificateService', 'status'], raw.certificateService?.status, DEFAULTS.certificateServiceStatus);
   checkCollisions(scope, [http, https, apacheStatus, admin, adminStatus, status]);
   return {
     apache: { http: formatListen(http.listen), https: formatListen(https.listen), status: formatListen(apacheStatus.listen) },
     admin: { listen: formatListen(admin.listen), status: formatListen(adminStatus.listen) },
     certificateService: { status: formatListen(status.listen) },
   };
+}
+
+function readStatusHost(scope: Scope): string | undefined {
+  const given = scope.settings.statusHost;
+  if (given === undefined) return undefined;
+  const found = parseListen(formatListen({ host: given.replaceAll(/^\[|\]$/g, ''), port: 1 }));
+  if (found === undefined)
+    scope.report({ variable: VARIABLES.statusHost }, `${JSON.stringify(short(given))} is no address`, 'write it like 0.0.0.0');
+  return found?.host;
 }
 
 function checkCollisions(scope: Scope, servers: readonly Server[]): void {

@@ -52,6 +52,25 @@ test('DOMAIN alone makes the certificate default for it', async (t) => {
   );
 });
 
+test('CERT_CONSUMERS says who serves the certificate default and where, instead of the file', async (t) => {
+  const file = 'certificates: [{ name: default, consumers: [mail] }]\nconsumers: { mail: { endpoints: ["smtp://old:25"] } }';
+  const config = await understood(t, file, { CERT_CONSUMERS: 'apache=https://web:443 admin, mail=smtp://mail:25 mail=imaps://mail' });
+  assert.deepEqual(config.certificates[0]?.consumers, ['apache', 'admin', 'mail']);
+  assert.deepEqual(config.consumers['apache']?.endpoints, ['https://web:443']);
+  assert.deepEqual(config.consumers['mail']?.endpoints, ['smtp://mail:25', 'imaps://mail']);
+  assert.deepEqual(config.consumers['admin']?.endpoints, ['https://localhost:8443']);
+});
+
+test('STATUS_HOST opens every status port elsewhere, and keeps its number', async (t) => {
+  const config = await understood(t, "apache: { status: '127.0.0.1:9999' }", { STATUS_HOST: '0.0.0.0' });
+  assert.deepEqual(
+    [config.certificateService.status, config.apache.status, config.admin.status],
+    ['0.0.0.0:9081', '0.0.0.0:9999', '0.0.0.0:9086'],
+  );
+  assert.equal((await understood(t, '', { STATUS_HOST: '::' })).apache.status, '[::]:9082');
+  assert.equal((await understood(t, '', { STATUS_HOST: '[::1]' })).apache.status, '[::1]:9082');
+});
+
 test('an error in a variable names the variable', async (t) => {
   const cases: [variable: string, value: string, told: RegExp][] = [
     ['DOMAIN', 'a..b', /^the configuration is wrong: DOMAIN: "a..b": it has an empty label/],
@@ -63,6 +82,10 @@ test('an error in a variable names the variable', async (t) => {
     ['CERT_KEY_TYPE', 'rsa', /: CERT_KEY_TYPE: this must be one of ecdsa-p256, .*, it is "rsa"/],
     ['CERT_RENEW_BEFORE', 'soon', /: CERT_RENEW_BEFORE: "soon" is no length of time/],
     ['CERT_RENEW_BEFORE', '90d', /: CERT_RENEW_BEFORE: 90d is not shorter than the lifetime, 90d/],
+    ['CERT_CONSUMERS', 'apache web', /: CERT_CONSUMERS: there is no consumer "web"/],
+    ['CERT_CONSUMERS', 'web=web:443', /: CERT_CONSUMERS: "web:443": it is not SCHEME/],
+    ['CERT_CONSUMERS', '=https://web', /: CERT_CONSUMERS: /],
+    ['STATUS_HOST', 'a b', /: STATUS_HOST: "a b" is no address; write it like 0\.0\.0\.0/],
     ['CERT_KEY_GID', 'ssl-cert', /: CERT_KEY_GID: this must be the number of a group, it is "ssl-cert"/],
     ['CERT_KEY_GID', '4294967295', /: CERT_KEY_GID: 4294967295 is no group number/],
     ['LOG_LEVEL', 'warning', /: LOG_LEVEL: .*; did you mean warn\?|: LOG_LEVEL: this must be one of/],
