@@ -35,10 +35,8 @@ function consumersOfEnvironment(scope: Scope): Record<string, ConsumerConfig> {
   const found = Object.create(null) as Record<string, ConsumerConfig>;
   for (const { name, endpoint } of scope.settings.consumers ?? []) {
     if (endpoint === undefined) continue;
-    if (!CERTIFICATE_NAME.test(name)) {
+    if (!CERTIFICATE_NAME.test(name))
       scope.report(place, `${JSON.stringify(short(name))} cannot be a name`, 'write it like apache=https://web:443');
-      continue;
-    }
     attempt(scope, place, () => parseEndpoint(endpoint));
     found[name] = { endpoints: [...new Set([...(found[name]?.endpoints ?? []), endpoint])] };
   }
