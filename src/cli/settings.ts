@@ -6,9 +6,9 @@ import type { Log } from '../platform/log.ts';
 import type { EventHook } from '../services/event-hook.ts';
 import { text, type Arguments, type Context } from './command.ts';
 
-/** `--state`, default ./data. */
+/** `--state`, else PODSERVE_STATE, which the images set; default ./data. */
 export function pathsOf(args: Arguments, context: Context): StatePaths {
-  return statePaths(text(args, 'state') ?? 'data', context.cwd);
+  return statePaths(text(args, 'state') ?? (context.env['PODSERVE_STATE'] || 'data'), context.cwd);
 }
 
 /** What `loadConfig` takes, from `--config` and the environment. */

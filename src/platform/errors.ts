@@ -22,6 +22,9 @@ export const ERROR_CODES = {
   PROBE_FAILED: 'an endpoint does not serve what it should',
   DAEMON_MISSING: 'a daemon that the service needs is not installed',
   DAEMON_FAILED: 'a daemon does not start or stay up',
+  COMMAND_FAILED: 'a command that was given for reloading or checking failed',
+  PODMAN_MISSING: 'pods need podman, and it is not installed',
+  PODMAN_FAILED: 'podman did not do what it was asked for',
   PORT_TAKEN: 'a port is in use',
   PORT_DENIED: 'a port may not be used by this user',
   TRUST_STORE_FAILED: 'a trust store could not be changed',
@@ -32,6 +35,7 @@ export const ERROR_CODES = {
   STATE_UNWRITABLE: 'the state directory cannot be written',
   FILE_UNWRITABLE: 'a file that was asked for cannot be written',
   NOT_RUNNING: 'nothing is running here',
+  IMAGE_FAILED: 'an image could not be built',
   ALREADY_RUNNING: 'it is running already',
 } as const;
 
