@@ -3,7 +3,7 @@ import { SECOND } from '../platform/clock.ts';
 import { scrubbedEnvironment } from '../platform/environment.ts';
 import { PodserveError, describeError, messageOf, systemCode } from '../platform/errors.ts';
 import { callProgram } from '../platform/program.ts';
-import { redactKeys } from '../platform/redact.ts';
+import { lastWords } from '../platform/program-words.ts';
 import { waitForText } from './dns/propagation.ts';
 import { challengeValue } from './dns/update.ts';
 import { challengeName, followChallenge } from './dns/zone.ts';
@@ -20,7 +20,6 @@ type ExecConfig = Extract<ChallengeConfig, { readonly via: 'exec' }>;
 
 /** A provider's interface may be slow, and a script may wait for it. */
 const TIMEOUT = 120 * SECOND;
-const LONGEST_QUOTE = 500;
 
 /**
  * Lets a program put answers into the DNS: `PROGRAM present NAME VALUE` and `PROGRAM cleanup NAME VALUE`. NAME is
@@ -58,9 +57,9 @@ export async function execSolver(
     }).catch((error: unknown) => {
       throw failed(`${action} ${name}: it cannot be started (${systemCode(error) ?? messageOf(error)})`, STARTABLE, error);
     });
-    if (ending === undefined) return log.debug({ exec, action, name, output: quoted(output) }, 'the challenge program was called');
+    if (ending === undefined) return log.debug({ exec, action, name, output: lastWords(output) }, 'the challenge program was called');
     stop.throwIfAborted();
-    const words = output === '' ? 'and wrote nothing' : `and wrote last: ${quoted(output)}`;
+    const words = output === '' ? 'and wrote nothing' : `and wrote last: ${lastWords(output)}`;
     throw failed(`${action} ${name}: ${ending} ${words}`, 'run it by hand with the same arguments to see why');
   }
 
@@ -97,18 +96,3 @@ export async function execSolver(
 }
 
 const STARTABLE = 'see that it exists, begins with #! and an interpreter that is installed, and may be executed by this user';
-
-/** What was cut off at its beginning still ends like a key. */
-const KEY_TAIL = /^[^]*-----END [A-Z0-9 ]*PRIVATE KEY-----/;
-const CREDENTIAL =
-  /\b((?:authorization|bearer|[\w-]*(?:token|secret|passw(?:or)?d|key))["']?\s*[:=]\s*["']?(?:(?:bearer|basic)\s+)?|bearer\s+)[^\s"',&]+/gi;
-
-/** The end of what a program wrote, for one line, without what looks like a secret: scripts print requests when they fail. */
-function quoted(output: string): string {
-  const line = redactKeys(output)
-    .replace(KEY_TAIL, '[private key removed]')
-    .replaceAll(CREDENTIAL, '$1[removed]')
-    .replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\uFFFD]+/gu, ' ')
-    .trim();
-  return JSON.stringify(line.length > LONGEST_QUOTE ? `…${line.slice(-LONGEST_QUOTE)}` : line);
-}

@@ -42,6 +42,7 @@ async function runApache(args: Arguments, context: Context): Promise<number> {
   const { PID_FILE } = await import('../services/apache/render.ts');
   const { listenOf } = await import('../services/apache/sites.ts');
   const { startConsumer } = await import('../services/consumer.ts');
+  const { openHold } = await import('../services/consumer/hold.ts');
   const { consumerStatus } = await import('../services/consumer/status.ts');
   const { claimRuntimeDirectory } = await import('../services/runtime-directory.ts');
   const { serveStatus } = await import('../services/status.ts');
@@ -73,7 +74,7 @@ async function runApache(args: Arguments, context: Context): Promise<number> {
     log,
     onDaemonChange: () => consumer.daemonChanged(),
   });
-  await using consumer = startConsumer({ service, root: certificates, holdDirectory: runtime.path, clock, log });
+  await using consumer = startConsumer({ service, root: certificates, hold: openHold(runtime.path), clock, log });
   await using status = await serveStatus(statusAt, consumerStatus('apache', consumer), log);
   await consumer.started;
   announce(config, consumer.report(), { log, context, status: status.url });

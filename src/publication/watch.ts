@@ -6,7 +6,10 @@ import { systemCode } from '../platform/errors.ts';
 import { CURRENT, certificateDirectory, currentLink, listNames } from './layout.ts';
 
 export interface WatchOptions {
-  /** Certificates to watch; they need not exist yet. `all`: whatever is there, new ones included. */
+  /**
+   * Certificates to watch; they need not exist yet. `.` where `root` is the directory of one certificate.
+   * `all`: whatever is there, new ones included.
+   */
   readonly names: readonly string[] | 'all';
   /** How often everything is looked at without any event, ms: not every file system tells of changes. */
   readonly pollMs: number;
@@ -73,6 +76,7 @@ export function watchPublication(root: string, options: WatchOptions): void {
   function rewatch(): void {
     refused = undefined;
     keepWatched(root, (file) => {
+      if (file === CURRENT && links.has('.')) soon('.');
       if (file === null || !links.has(file)) return file === null || CERTIFICATE_NAME.test(file) ? soon(undefined) : undefined;
       soon(file);
     });

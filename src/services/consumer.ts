@@ -5,9 +5,9 @@ import type { Log } from '../platform/log.ts';
 import { watchPublication } from '../publication/watch.ts';
 import { hangBell } from './consumer/bell.ts';
 import { chooseGeneration, type Take } from './consumer/choose.ts';
-import { deliver, verifyAll, type Delivery, type Tally } from './consumer/deliver.ts';
-import { openHold } from './consumer/hold.ts';
-import { alarmsOf, notReadyBecause, reportCertificate, type CertificateReport } from './consumer/report.ts';
+import { LOOK_WITHIN, deliver, verifyAll, type Delivery, type Tally } from './consumer/deliver.ts';
+import type { Hold } from './consumer/hold.ts';
+import { alarmsOf, notReadyBecause, reportCertificate, unseenAlarm, type CertificateReport } from './consumer/report.ts';
 import { newTrack, type Track } from './consumer/track.ts';
 import type { DaemonReport, TlsService } from './service.ts';
 
@@ -15,8 +15,7 @@ export interface ConsumerOptions {
   readonly service: TlsService;
   /** The publication; it is only read. */
   readonly root: string;
-  /** For the copies: exists, belongs to us alone and is empty. */
-  readonly holdDirectory: string;
+  readonly hold: Hold;
   readonly clock: Clock;
   readonly log: Log;
   /** How often the links are read, where a file system tells of no changes, ms. */
@@ -56,16 +55,19 @@ const LONGEST_COLLECTING = 20;
 /** And for each that has come, as long as a reload would take for it alone: waiting is cheaper then. */
 const COLLECTING_EACH = 1;
 const RETRY_APPLY = [1, 2, 5, 15, 60].map((seconds) => seconds * SECOND);
+/** How soon daemons of others are looked at again that do not serve what they should. */
+const LOOK_AGAIN = 2 * SECOND;
+/** How often they are told again. */
+const TELL_AGAIN = [5, 60, 300, 900, 3600].map((seconds) => seconds * SECOND);
 
 /**
  * Keeps a service on the published certificates: notice, check, copy, reload, verify (DESIGN §2).
  * One thing happens at a time; what arrives meanwhile waits and goes into the next reload together.
  */
 export function startConsumer(options: ConsumerOptions): Consumer {
-  const { service, root, clock, log } = options;
+  const { service, root, hold, clock, log } = options;
   const lifetime = new AbortController();
   const { signal } = lifetime;
-  const hold = openHold(options.holdDirectory);
   const tracks = new Map<string, Track>();
   const tally: Tally = { reloads: 0, failedReloads: 0, refusals: 0, returns: 0 };
   const delivery: Delivery = { service, hold, tracks, clock, log, tally, signal, verify: options.verify ?? verifyServed };
@@ -84,20 +86,20 @@ export function startConsumer(options: ConsumerOptions): Consumer {
   function watch(): void {
     watching.abort();
     watching = new AbortController();
-    const names = service.wanted().map(({ name }) => name);
+    const names = new Map(service.wanted().map(({ name, at = name }) => [at, name]));
     watchPublication(root, {
-      names,
+      names: [...names.keys()],
       pollMs: options.pollMs ?? POLL,
       signal: AbortSignal.any([signal, watching.signal]),
       onChange(name) {
         troubles.delete('publication');
-        dirty.add(name);
+        dirty.add(names.get(name) ?? name);
         bell.ring();
       },
       onTrouble(line) {
         if (troubles.get('publication') !== line) log.warn({ trouble: line }, 'the publication is in trouble');
         troubles.set('publication', line);
-        for (const name of names) dirty.add(name);
+        for (const name of names.values()) dirty.add(name);
         bell.ring();
       },
     });
@@ -167,7 +169,10 @@ export function startConsumer(options: ConsumerOptions): Consumer {
     if ([...tracks.values()].every(({ published }) => published !== undefined)) troubles.delete('publication');
     const wish = wishes;
     try {
-      if (takes.length > 0 || (wish !== appliedWishes && clock.now() >= applyAt)) {
+      if (service.foreign === true && takes.length === 0) {
+        await lookAtForeign();
+        appliedWishes = wish;
+      } else if (takes.length > 0 || (wish !== appliedWishes && clock.now() >= applyAt)) {
         await deliver(delivery, takes);
         appliedWishes = wish;
         mustVerify = false;
@@ -183,12 +188,35 @@ export function startConsumer(options: ConsumerOptions): Consumer {
       if (signal.aborted) return;
       wishes += 1;
       for (const { track } of takes) track.judged = undefined;
-      applyAt = clock.now() + (RETRY_APPLY[Math.min(failedApplies, RETRY_APPLY.length - 1)] ?? 0);
+      const pauses = service.foreign === true ? TELL_AGAIN : RETRY_APPLY;
+      applyAt = clock.now() + (pauses[Math.min(failedApplies, pauses.length - 1)] ?? 0);
       failedApplies += 1;
       troubles.set('apply', `${service.name} cannot apply its certificates: ${describeError(error)}`);
-      if (!running) throw error;
+      if (!running && service.foreign !== true) throw error;
     }
     tellChanges();
+  }
+
+  /** Looks at daemons that others run, and tells them again, ever more rarely, when they serve something else. */
+  async function lookAtForeign(): Promise<void> {
+    const silent = [...tracks.values()].filter((track) => track.silent);
+    const wrong = await verifyAll(delivery, LOOK_WITHIN);
+    if (wrong.size === 0) {
+      failedApplies = 0;
+      applyAt = 0;
+      troubles.delete('apply');
+    } else if ([...wrong.keys()].some((name) => tracks.get(name)?.silent === false) && clock.now() >= applyAt) {
+      applyAt = clock.now() + (TELL_AGAIN[Math.min(failedApplies, TELL_AGAIN.length - 1)] ?? 0);
+      failedApplies += 1;
+      await deliver(delivery, []);
+      troubles.delete('apply');
+    }
+    // What was refused while nobody was there to serve it was perhaps not at fault.
+    for (const track of silent) {
+      if (track.silent || track.refusals.size === 0) continue;
+      track.refusals.clear();
+      lookAgain(track);
+    }
   }
 
   /** Refused, and nothing else is served: one of the kept generations may do. */
@@ -209,15 +237,22 @@ export function startConsumer(options: ConsumerOptions): Consumer {
     const certificates = [...tracks.values()].map((track) => reportCertificate(track, hold.certificates.get(track.wanted.name), now));
     const daemons = service.daemons();
     const reasons = notReadyBecause(certificates, daemons, troubles.values());
+    const unseen = service.foreign === true ? [...tracks.values()].flatMap(unseenAlarm) : [];
     return {
       publication: root,
       ready: reasons.length === 0,
       reasons,
       certificates,
       daemons,
-      alarms: alarmsOf(certificates, daemons, troubles.values()),
+      alarms: [...alarmsOf(certificates, daemons, troubles.values()), ...unseen],
       tally,
     };
+  }
+
+  function foreignWait(): number {
+    return [...tracks.values()].every((track) => track.seen !== undefined || !hold.certificates.has(track.wanted.name))
+      ? LOOK_ANYWAY
+      : LOOK_AGAIN;
   }
 
   let running = false;
@@ -235,7 +270,7 @@ export function startConsumer(options: ConsumerOptions): Consumer {
       return;
     }
     while (!signal.aborted) {
-      const wait = wishes === appliedWishes ? LOOK_ANYWAY : Math.max(0, applyAt - clock.now());
+      const wait = service.foreign === true ? foreignWait() : wishes === appliedWishes ? LOOK_ANYWAY : Math.max(0, applyAt - clock.now());
       if (dirty.size === 0 && !mustVerify) await bell.wait(Math.min(wait, LOOK_ANYWAY));
       if (signal.aborted) break;
       if (dirty.size > 0) await collect();
@@ -260,9 +295,9 @@ export function startConsumer(options: ConsumerOptions): Consumer {
     async [Symbol.asyncDispose]() {
       lifetime.abort();
       bell.ring();
-      // A reload that hangs ends with its daemon, which is stopped after us.
+      // A reload that hangs ends with its daemon, which is stopped after us; one of others' gets time to end well.
       const over = new AbortController();
-      await Promise.race([ended, clock.sleep(SECOND / 2, over.signal)]);
+      await Promise.race([ended, clock.sleep(service.foreign === true ? 3 * SECOND : SECOND / 2, over.signal)]);
       over.abort();
     },
   };

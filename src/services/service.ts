@@ -12,8 +12,19 @@ import type { Endpoint } from '../delivery/endpoint.ts';
 export interface TlsService {
   /** As in `podserve <name>`. */
   readonly name: string;
+  /**
+   * Whether its daemons are others' to start and to stop. They come and go without a word: they are looked at
+   * regularly, and told again when they serve something else. The first copy stays even when it is not served, since
+   * they may need it to start.
+   */
+  readonly foreign?: boolean;
   /** The certificates it wants now; a new configuration may change them. */
   wanted(): readonly WantedCertificate[];
+  /**
+   * Asks the daemons' own check about `held`, before they are told of it.
+   * @throws PodserveError when they would refuse it; the caller then puts the former copies back and applies nothing
+   */
+  check?(held: HeldCertificates): Promise<void>;
   /**
    * Brings the daemons to serve exactly `held`: renders what embeds or names it, starts or reloads gracefully,
    * and returns when the new state can be looked at. Never called twice at a time. May be called with nothing held.
@@ -30,6 +41,8 @@ export interface TlsService {
 /** A certificate that a service serves, and what it has to speak for there. */
 export interface WantedCertificate {
   readonly name: string;
+  /** Its directory in the publication; `.` where that is the directory of this certificate alone. Default: its name. */
+  readonly at?: string;
   readonly identifiers: readonly Identifier[];
 }
 

@@ -10,6 +10,7 @@ import type { Log } from '../../platform/log.ts';
 import type { Place } from '../../platform/ports.ts';
 import type { ServiceStatus } from '../certificates/status.ts';
 import { startConsumer } from '../consumer.ts';
+import { openHold } from '../consumer/hold.ts';
 import { consumerStatus } from '../consumer/status.ts';
 import { placeOf } from '../place.ts';
 import { claimRuntimeDirectory } from '../runtime-directory.ts';
@@ -76,7 +77,7 @@ export async function startAdmin(options: AdminOptions): Promise<Admin> {
     startConsumer({
       service: adminService(() => options.config(), listener, place.port),
       root: paths.certificates,
-      holdDirectory: runtime.path,
+      hold: openHold(runtime.path),
       clock,
       log: log.child({ consumer: 'admin' }),
     }),

@@ -30,16 +30,16 @@ export async function chooseGeneration(
   held: HeldCertificate | undefined,
   now: number,
 ): Promise<Take | undefined> {
-  const { name } = track.wanted;
-  const link = currentLink(root, name);
-  const identity = link === undefined ? undefined : (identityOf(join(root, name, link)) ?? `${join(root, name, link)}:gone`);
+  const { name, at = name } = track.wanted;
+  const link = currentLink(root, at);
+  const identity = link === undefined ? undefined : (identityOf(join(root, at, link)) ?? `${join(root, at, link)}:gone`);
   if (identity !== undefined && identity === track.judged && !retryDue(track, identity, now)) return undefined;
   const first = track.judged === undefined && held === undefined;
   track.judged = identity;
   track.published = undefined;
   if (link !== undefined && identity !== undefined) {
-    track.switchedAt = first ? undefined : switchTime(join(root, name, '..data'));
-    const current = await readable(track, identity, now, () => readCurrent(root, name));
+    track.switchedAt = first ? undefined : switchTime(join(root, at, '..data'));
+    const current = await readable(track, identity, now, () => readCurrent(root, at));
     track.published = {
       generation: current?.number ?? generationNumber(link),
       leafSha256: current === undefined ? undefined : leafSha256(current.bundle.leaf),
@@ -80,10 +80,11 @@ async function bestKept(
   held: HeldCertificate | undefined,
   now: number,
 ): Promise<Take | undefined> {
+  const { name, at = name } = track.wanted;
   let expired: Take | undefined;
-  for (const number of await keptOf(root, track.wanted.name)) {
+  for (const number of await keptOf(root, at)) {
     if (number === current?.number) continue;
-    const directory = join(root, track.wanted.name, generationDirectory(number));
+    const directory = join(root, at, generationDirectory(number));
     const identity = identityOf(directory);
     if (identity === undefined || track.refusals.has(identity)) continue;
     const generation = await readable(track, identity, now, () => readGeneration(directory));

@@ -1,5 +1,5 @@
 import { verifyServed, type Verified } from '../../delivery/verify.ts';
-import type { Clock } from '../../platform/clock.ts';
+import { SECOND, type Clock } from '../../platform/clock.ts';
 import { describeError } from '../../platform/errors.ts';
 import type { Log } from '../../platform/log.ts';
 import type { ServedAt, TlsService } from '../service.ts';
@@ -8,6 +8,10 @@ import type { Hold } from './hold.ts';
 import { refuse, type Track } from './track.ts';
 
 const LOOKS_PER_PORT = 3;
+/** With nothing held, a check that fails may be about something that is not there yet. */
+const SOON = 5 * SECOND;
+/** How long a look at daemons of others may take that follows no reload. */
+export const LOOK_WITHIN = SECOND;
 
 export interface Delivery {
   readonly service: TlsService;
@@ -35,20 +39,27 @@ export interface Tally {
  * @throws whatever the service throws when it cannot even apply what was there before
  */
 export async function deliver(delivery: Delivery, takes: readonly Take[]): Promise<void> {
-  const { hold, log } = delivery;
+  const { service, hold, log } = delivery;
+  const first = takes.every((take) => !hold.certificates.has(take.track.wanted.name));
   for (const take of takes) {
     hold.put(take.track.wanted.name, take.generation);
     take.track.warnings = take.warnings;
     take.track.notSeenBecause = undefined;
   }
+  if (takes.length > 0 && !(await passCheck(delivery, takes, first))) return;
+  const stays = service.foreign === true && first && takes.length > 0;
+  if (stays) {
+    await verifyNames(delivery, namesOf(takes), LOOK_WITHIN);
+    // Who is not there yet reads the copy at its start, and who serves it already needs to be told nothing.
+    if (takes.every(({ track }) => track.silent || track.seen !== undefined)) return;
+  }
   try {
     await applied(delivery, takes);
   } catch (error) {
-    if (takes.length === 0) throw error;
+    if (takes.length === 0 || stays || delivery.signal.aborted) throw error;
     for (const take of takes) hold.back(take.track.wanted.name);
     log.error({ certificates: namesOf(takes), error: describeError(error) }, 'new certificates were not taken: going back');
-    delivery.tally.returns += 1;
-    await applied(delivery, []);
+    await returned(delivery);
     await verifyAll(delivery);
     const [only, ...more] = takes;
     if (more.length > 0) for (const take of takes) await deliver(delivery, [take]);
@@ -56,7 +67,7 @@ export async function deliver(delivery: Delivery, takes: readonly Take[]): Promi
     return;
   }
   const wrong = await verifyNames(delivery, takes.length === 0 ? [...delivery.tracks.keys()] : namesOf(takes));
-  const back = takes.filter((take) => wrong.has(take.track.wanted.name));
+  const back = stays ? [] : takes.filter((take) => wrong.has(take.track.wanted.name));
   if (back.length === 0) return;
   for (const take of back) {
     const name = take.track.wanted.name;
@@ -65,14 +76,45 @@ export async function deliver(delivery: Delivery, takes: readonly Take[]): Promi
     refused(delivery, take, why);
     log.error({ certificate: name, generation: take.generation.number, why }, 'the new certificate is not served: going back');
   }
-  delivery.tally.returns += 1;
-  await applied(delivery, []);
+  await returned(delivery);
   await verifyNames(delivery, namesOf(back));
 }
 
-/** Looks at every endpoint and notes what is served. */
-export async function verifyAll(delivery: Delivery): Promise<void> {
-  await verifyNames(delivery, [...delivery.tracks.keys()]);
+/**
+ * Looks at every endpoint and notes what is served.
+ * @param deadlineMs how long a wrong answer is asked for again, instead of the time after a reload
+ * @returns why, by the names that are not served everywhere
+ */
+export function verifyAll(delivery: Delivery, deadlineMs?: number): Promise<Map<string, string>> {
+  return verifyNames(delivery, [...delivery.tracks.keys()], deadlineMs);
+}
+
+/** Whether the daemons' own check lets the new copies pass; if not, the former ones are back and nothing else happened. */
+async function passCheck(delivery: Delivery, takes: readonly Take[], first: boolean): Promise<boolean> {
+  const { service, hold, log, clock } = delivery;
+  try {
+    await service.check?.(hold.certificates);
+    return true;
+  } catch (error) {
+    if (delivery.signal.aborted) throw error;
+    for (const take of takes) hold.back(take.track.wanted.name);
+    log.error({ certificates: namesOf(takes), error: describeError(error) }, 'the check refuses new certificates: they are not applied');
+    const [only, ...more] = takes;
+    if (more.length > 0) for (const take of takes) await deliver(delivery, [take]);
+    else if (only !== undefined) refused(delivery, only, describeError(error), first ? clock.now() + SOON : undefined);
+    return false;
+  }
+}
+
+/** Has what was there before served again. Daemons of others may be gone: then a look says whether that matters. */
+async function returned(delivery: Delivery): Promise<void> {
+  delivery.tally.returns += 1;
+  try {
+    await applied(delivery, []);
+  } catch (error) {
+    if (delivery.service.foreign !== true || delivery.signal.aborted) throw error;
+    delivery.log.error({ error: describeError(error) }, 'what was served before could not be applied again');
+  }
 }
 
 async function applied({ service, hold, tally, clock }: Delivery, takes: readonly Take[]): Promise<void> {
@@ -87,13 +129,13 @@ async function applied({ service, hold, tally, clock }: Delivery, takes: readonl
   for (const { track } of takes) track.lastReloadMs = clock.now() - began;
 }
 
-function refused({ clock, tally }: Delivery, take: Take, why: string): void {
+function refused({ clock, tally }: Delivery, take: Take, why: string, retryAt?: number): void {
   tally.refusals += 1;
-  refuse(take.track, take.identity, why, clock.now());
+  refuse(take.track, take.identity, why, clock.now(), retryAt);
 }
 
 /** @returns why, by the names that are not served everywhere */
-async function verifyNames(delivery: Delivery, names: readonly string[]): Promise<Map<string, string>> {
+async function verifyNames(delivery: Delivery, names: readonly string[], deadlineMs?: number): Promise<Map<string, string>> {
   const { service, hold, tracks, clock, signal } = delivery;
   const places = service.servedAt(hold.certificates).filter((place) => names.includes(place.certificate));
   const targets = places.map(({ endpoint, servername, certificate }) => ({
@@ -102,7 +144,11 @@ async function verifyNames(delivery: Delivery, names: readonly string[]): Promis
     leafSha256: hold.certificates.get(certificate)?.leafSha256 ?? '',
   }));
   const began = clock.now();
-  const results = await delivery.verify(targets, { signal, confirmations: confirmationsFor(places) });
+  const results = await delivery.verify(targets, {
+    signal,
+    confirmations: confirmationsFor(places),
+    ...(deadlineMs === undefined ? {} : { deadlineMs }),
+  });
   const wrong = new Map<string, string>();
   for (const name of names) {
     const track = tracks.get(name);
@@ -112,8 +158,13 @@ async function verifyNames(delivery: Delivery, names: readonly string[]): Promis
     const failure = its.find((result) => !result.served);
     track.seen = failure === undefined ? held : undefined;
     track.notSeenBecause = failure === undefined ? undefined : reasonOf(failure);
-    if (failure !== undefined) wrong.set(name, reasonOf(failure));
-    else if (track.switchedAt !== undefined && track.published?.leafSha256 === held.leafSha256) {
+    track.silent = failure !== undefined && its.every((result) => result.failure?.step === 'tcp');
+    if (failure !== undefined) {
+      wrong.set(name, reasonOf(failure));
+      continue;
+    }
+    hold.confirm(name);
+    if (track.switchedAt !== undefined && track.published?.leafSha256 === held.leafSha256) {
       track.servedAfterMs = Math.max(0, began + Math.max(0, ...its.map((result) => result.afterMs)) - track.switchedAt);
       track.switchedAt = undefined;
     }

@@ -7,14 +7,16 @@ import type { Generation } from '../../publication/read.ts';
 import type { HeldCertificate, HeldCertificates } from '../service.ts';
 import { datesOf } from './check.ts';
 
-/** The checked copies in the runtime directory: what daemons read, and what was last known to work. */
+/** The checked copies: what daemons read, and what was last known to work. */
 export interface Hold {
   readonly certificates: HeldCertificates;
-  /** Copies a checked generation to `<name>.pem` by rename; what was there stays as `<name>.previous.pem`. */
+  /** Copies a checked generation by rename; what was there before is kept, for `back`. */
   put(name: string, generation: Generation): HeldCertificate;
   /** Undoes the last `put` of a name: what was there before is there again, or nothing. */
   back(name: string): void;
-  /** Forgets a name and removes its files. */
+  /** What is there for a name was seen served everywhere: a copy that outlives the process takes note of it. */
+  confirm(name: string): void;
+  /** Forgets a name and removes its files, or lets the next `put` replace them. */
   drop(name: string): void;
   /** Whether the file is still as it was written: a daemon that reads it now finds what was checked. */
   intact(name: string): boolean;
@@ -25,7 +27,10 @@ interface Entry {
   readonly mark: string;
 }
 
-/** @param directory exists, belongs to us alone and is empty */
+/**
+ * Copies that end with the process: `<name>.pem` in a runtime directory, and what was there before as `<name>.previous.pem`.
+ * @param directory exists, belongs to us alone and is empty
+ */
 export function openHold(directory: string): Hold {
   const entries = new Map<string, Entry>();
   const previous = new Map<string, Entry>();
@@ -64,6 +69,7 @@ export function openHold(directory: string): Hold {
       else renameSync(previousOf(name), fileOf(name));
       set(name, former);
     },
+    confirm: () => undefined,
     drop(name) {
       previous.delete(name);
       set(name, undefined);

@@ -10,6 +10,8 @@ export interface CertificateReport {
   readonly state: CertificateState;
   readonly since: string;
   readonly reason: string | null;
+  /** Whether nobody listened at any endpoint when they were last looked at. */
+  readonly silent: boolean;
   /** How long the last reload for it took, ms. */
   readonly lastReloadMs: number | null;
   /** From the switch of the publication to the first handshake that showed it, ms. */
@@ -37,6 +39,7 @@ export function reportCertificate(track: Track, held: HeldCertificate | undefine
     state,
     since: new Date(track.since).toISOString(),
     reason: reason ?? null,
+    silent: track.silent,
     lastReloadMs: rounded(track.lastReloadMs),
     servedAfterMs: rounded(track.servedAfterMs),
   };
@@ -57,6 +60,11 @@ export function alarmsOf(
       .filter(({ state, lastEnd }) => state !== 'running' && lastEnd !== undefined)
       .map(({ name, state, lastEnd }) => `daemon ${name} is ${state}: ${lastEnd}`),
   ];
+}
+
+/** What is held and was looked for and not seen, where daemons are others'. */
+export function unseenAlarm({ wanted, seen, notSeenBecause }: Track): string[] {
+  return seen === undefined && notSeenBecause !== undefined ? [`certificate ${wanted.name} is not served: ${notSeenBecause}`] : [];
 }
 
 /** Why the service is not ready; empty when it is. */

@@ -28,6 +28,8 @@ export interface Track {
   seen: HeldCertificate | undefined;
   /** Why what is held was not seen. */
   notSeenBecause: string | undefined;
+  /** Whether nobody listened at any of its endpoints when they were last looked at. */
+  silent: boolean;
   /** What is wrong with what is held and yet better than nothing. */
   warnings: readonly string[];
   /** By identity of the generation. */
@@ -48,6 +50,7 @@ export function newTrack(wanted: WantedCertificate, now: number): Track {
     switchedAt: undefined,
     seen: undefined,
     notSeenBecause: undefined,
+    silent: false,
     warnings: [],
     refusals: new Map(),
     state: 'missing',

@@ -12,6 +12,7 @@ import { verifyServed } from '../../../../src/delivery/verify.ts';
 import { systemClock } from '../../../../src/platform/clock.ts';
 import { silentLog } from '../../../../src/platform/log.ts';
 import { startConsumer, type Consumer, type ConsumerReport } from '../../../../src/services/consumer.ts';
+import { openHold } from '../../../../src/services/consumer/hold.ts';
 import type { HeldCertificates, TlsService } from '../../../../src/services/service.ts';
 import { fingerprint, newBundle } from '../../../support/apache.ts';
 import { publishByHand } from '../../../support/hand-publication.ts';
@@ -59,7 +60,7 @@ async function rig(t: TestContext, names: readonly string[], prepare: (root: str
   const consumer = startConsumer({
     service,
     root,
-    holdDirectory: hold,
+    hold: openHold(hold),
     clock: systemClock,
     log: silentLog,
     verify: (targets, options) => verifyServed(targets, { ...options, deadlineMs: 150 }),
