@@ -1,7 +1,9 @@
-import type { Arguments, Command, Context } from './command.ts';
+import { flag, type Arguments, type Command, type Context } from './command.ts';
+
+const ONLY_PODS = ['without-consumer', 'timeout', 'network', 'deploy'] as const;
 
 export const command: Command = {
-  summary: 'run the certificate service and the status page here, until Ctrl-C',
+  summary: 'run the certificate service and the status page here, until Ctrl-C; with --pods the pods',
   help: `usage: podserve up [options]
 
 Runs in this process, with nothing but Node: the certificate service (makes, renews and publishes
@@ -15,12 +17,33 @@ the configuration again. All that must stay is in the state directory.
 The page is at https://localhost:8443 (admin.listen in the configuration). The log is
 DIR/logs/podserve.log, at most 4 MiB with its predecessor; podserve logs shows it.
 
+  --pods         instead: build what images are missing, and bring up the pods of deploy/ with podman, in boot
+                 order: certificates, web and a consumer that only looks. Each is waited for until it is ready.
+                 What runs already and is unchanged is left alone. The pods stay when this has ended; they keep
+                 all in DIR, and read DIR/config/podserve.yaml (--config FILE puts FILE there)
+  --without-consumer, --timeout TIME (for each pod to be ready, default 60s), --json
+  --network NET  of podman, for one with IPv6, or slirp4netns for a user without a login session
+  --deploy DIR   other files than those of deploy/ in the repository, by the same names
+
 examples:
   podserve up
+  podserve up --pods
   podserve up --state /srv/podserve`,
-  options: {},
+  options: {
+    pods: { type: 'boolean' },
+    'without-consumer': { type: 'boolean' },
+    timeout: { type: 'string' },
+    network: { type: 'string' },
+    deploy: { type: 'string' },
+  },
   positionals: false,
   async run(args: Arguments, context: Context): Promise<number> {
+    if (flag(args, 'pods')) return (await import('./up-pods.ts')).upPods(args, context);
+    const [option] = ONLY_PODS.filter((name) => args.values[name] !== undefined);
+    if (option !== undefined) {
+      const { PodserveError } = await import('../platform/errors.ts');
+      throw new PodserveError('USAGE', `--${option} is for pods`, { remedy: 'give --pods too' });
+    }
     return (await import('./up-run.ts')).up(args, context);
   },
 };
