@@ -44,11 +44,9 @@ export async function upPods(args: Arguments, context: Context): Promise<number>
     network: text(args, 'network'),
     timeoutMs,
     say,
-    build: async (missing) => {
-      throw new PodserveError('PODMAN_FAILED', 'images of the pods are missing', {
-        where: missing.join(', '),
-        remedy: 'podserve images build makes them',
-      });
+    build: async () => {
+      const { buildImages } = await import('../services/pods/images.ts');
+      await buildImages({ podman, env, clock, signal, say: (line) => say('images', line) });
     },
   });
   const pods = podsOf(await listPods(podman), paths.state);
