@@ -48,7 +48,7 @@ type ImageReport = import('../services/pods/image-sizes.ts').ImageReport;
 async function build(podman: Podman, args: Arguments, context: Context): Promise<number> {
   const { buildImages } = await import('../services/pods/images.ts');
   const { imageReports, sizeTogether } = await import('../services/pods/image-sizes.ts');
-  const { env, clock, signal, err, out } = context;
+  const { env, clock, signal } = context;
   const began = clock.now();
   const base = text(args, 'base');
   const made = await buildImages({
@@ -57,48 +57,50 @@ async function build(podman: Podman, args: Arguments, context: Context): Promise
     clock,
     ...(base === undefined ? {} : { base }),
     fresh: flag(args, 'fresh'),
-    say: err,
-    ...(flag(args, 'verbose') ? { hear: err } : {}),
+    say: (line) => context.err(line),
+    ...(flag(args, 'verbose') ? { hear: (line: string) => context.err(line) } : {}),
     signal,
   });
   const images = await imageReports(podman, signal);
   const ms = clock.now() - began;
   if (flag(args, 'json')) {
-    out(JSON.stringify({ ...made, ms, together: sizeTogether(images), images }));
+    context.out(JSON.stringify({ ...made, ms, together: sizeTogether(images), images }));
     return 0;
   }
   for (const image of images) {
-    out(`${image.name.padEnd(widthOf(images))}  ${megabytes(image.size)}  ${made.built.includes(image.kind) ? 'built' : 'as it was'}`);
+    context.out(
+      `${image.name.padEnd(widthOf(images))}  ${megabytes(image.size)}  ${made.built.includes(image.kind) ? 'built' : 'as it was'}`,
+    );
   }
-  out(
+  context.out(
     `PodServe ${made.version}, revision ${made.revision.slice(0, 12)}${made.revision.endsWith('-modified') ? ' and later changes' : ''}, on ${made.base.name} (${made.base.how})`,
   );
-  out(`${megabytes(sizeTogether(images)).trim()} together, in ${(ms / 1000).toFixed(1)} s. Next: podserve up --pods`);
+  context.out(`${megabytes(sizeTogether(images)).trim()} together, in ${(ms / 1000).toFixed(1)} s. Next: podserve up --pods`);
   return 0;
 }
 
-async function list(podman: Podman, args: Arguments, { signal, out }: Context): Promise<number> {
+async function list(podman: Podman, args: Arguments, context: Context): Promise<number> {
   const { imageReports, sizeTogether } = await import('../services/pods/image-sizes.ts');
-  const images = await imageReports(podman, signal);
+  const images = await imageReports(podman, context.signal);
   if (flag(args, 'json')) {
-    out(JSON.stringify({ together: sizeTogether(images), images }));
+    context.out(JSON.stringify({ together: sizeTogether(images), images }));
     return 0;
   }
   if (images.length === 0) {
-    out('no image of PodServe is here; podserve images build makes them');
+    context.out('no image of PodServe is here; podserve images build makes them');
     return 0;
   }
   const seen = new Set<string>();
   for (const { name, version, revision, size, layers } of images) {
-    out(
+    context.out(
       `${name.padEnd(widthOf(images))}  ${megabytes(size)}  ${version === null ? '' : `${version}, revision ${(revision ?? '').slice(0, 12)}`}`.trimEnd(),
     );
     for (const layer of layers.filter(({ digest }) => !seen.has(digest))) {
       seen.add(layer.digest);
-      out(`  ${megabytes(layer.size)}  ${layer.madeBy.slice(0, 90)}`);
+      context.out(`  ${megabytes(layer.size)}  ${layer.madeBy.slice(0, 90)}`);
     }
   }
-  out(`${megabytes(sizeTogether(images)).trim()} together: each layer is kept once`);
+  context.out(`${megabytes(sizeTogether(images)).trim()} together: each layer is kept once`);
   return 0;
 }
 

@@ -53,7 +53,9 @@ async function imageReport(podman: Podman, kind: ImageKind, signal: AbortSignal)
   const steps = parseList(await podman.run(what, ['history', '--format', 'json', name], { signal })) as { size: number }[];
   if (image === undefined) return undefined;
   const sizes = steps.toReversed();
-  const filled = image.History.flatMap((step, index) => (step.empty_layer === true ? [] : [{ step, size: sizes[index]?.size ?? 0 }]));
+  const filled = image.History.flatMap(({ empty_layer: empty }, index) =>
+    empty === true ? [] : [{ madeBy: makerOf(image.History, index), size: sizes[index]?.size ?? 0 }],
+  );
   return {
     kind,
     name,
@@ -65,13 +67,27 @@ async function imageReport(podman: Podman, kind: ImageKind, signal: AbortSignal)
     layers: image.RootFS.Layers.map((digest, index) => ({
       digest,
       size: filled[index]?.size ?? 0,
-      madeBy: lineOf(filled[index]?.step.created_by ?? ''),
+      madeBy: filled[index]?.madeBy ?? '',
     })),
   };
 }
 
+/** The line that filled a layer: what was built without a cache has all lines of a stage in one, noted at the last. */
+function makerOf(history: Inspected['History'], index: number): string {
+  const line = lineOf(history[index]?.created_by);
+  if (FILLS.test(line)) return line;
+  const before = history.slice(0, index).toReversed();
+  const own = before.slice(
+    0,
+    before.findIndex(({ empty_layer: empty }) => empty !== true),
+  );
+  return own.map(({ created_by: by }) => lineOf(by)).findLast((one) => FILLS.test(one)) ?? line;
+}
+
+const FILLS = /^(?:ADD|COPY|RUN) /;
+
 /** As it stands in the Containerfile. */
-function lineOf(createdBy: string): string {
+function lineOf(createdBy = ''): string {
   const line = createdBy.replace(/^\/bin\/sh -c (?:#\(nop\) )?/, (shell) => (shell.includes('nop') ? '' : 'RUN '));
   return line
     .replaceAll(/\b(?:file|dir|multi):[0-9a-f]{64}/g, '…')
