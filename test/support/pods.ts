@@ -1,0 +1,111 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+
+import { preparePodman } from '../../scripts/test/podman.ts';
+import { readCurrent, type Generation } from '../../src/publication/read.ts';
+import { renderDeploy } from '../../src/services/pods/render.ts';
+import { PODSERVE, run, type Finished, type RunOptions } from './command.ts';
+import { scratchDirectory } from './scratch.ts';
+
+export const DEPLOY = fileURLToPath(new URL('../../deploy', import.meta.url));
+
+/** The Podman of the tests: its images are kept between runs, and nobody else's pods are in it. */
+export const PODMAN_ENV = preparePodman(fileURLToPath(new URL('../../node_modules/.cache/podman', import.meta.url))).env;
+
+export interface PlayOptions {
+  /** Settings that differ from deploy/settings.yaml. */
+  readonly settings?: Readonly<Record<string, string>>;
+  readonly network?: string;
+  /** Changes the text before it is played: only where the file cannot be played as it is. */
+  readonly edit?: (text: string) => string;
+}
+
+/** A host with a data directory of its own, on which the shipped files are played. Its pods end with the test. */
+export interface PodHost {
+  readonly data: string;
+  /** What a relative name such as `certificates.yaml` or `examples/wait-for-certs.yaml` is, rendered for this host. */
+  render(file: string, options?: PlayOptions): string;
+  /** `podman kube play`, as the head of the file says. Fails loudly. */
+  play(file: string, options?: PlayOptions): Promise<void>;
+  /** `podman ARGS`, whatever comes of it. */
+  podman(args: readonly string[], options?: RunOptions): Promise<Finished>;
+  /** `podman ARGS`, failing loudly. @returns standard output, trimmed */
+  must(args: readonly string[]): Promise<string>;
+  /** Runs a program in a container, e.g. `web-apache`. */
+  exec(container: string, args: readonly string[], options?: { readonly user?: string }): Promise<Finished>;
+  /** `bin/podserve ARGS` on this host. */
+  podserve(args: readonly string[], options?: RunOptions): Promise<Finished>;
+  logs(container: string): Promise<string>;
+  removePod(name: string): Promise<void>;
+  current(name?: string): Promise<Generation | undefined>;
+  /** /status of a service in its pod, as JSON. */
+  status(container: string, port: number): Promise<Record<string, unknown>>;
+}
+
+export async function podHost(t: Pick<TestContext, 'after'>): Promise<PodHost> {
+  const base = scratchDirectory(t);
+  const data = join(base, 'data');
+  mkdirSync(join(data, 'config'), { recursive: true });
+  const podman: PodHost['podman'] = (args, options = {}) => run('podman', args, { ...options, env: { ...PODMAN_ENV, ...options.env } });
+  const must: PodHost['must'] = async (args) => {
+    const { code, stdout, stderr } = await podman(args);
+    if (code !== 0) throw new Error(`podman ${args.join(' ')} failed with ${code}:\n${stderr}${stdout}`);
+    return stdout.trim();
+  };
+  const ours = ['certificates', 'web', 'consumer', 'podserve'];
+  const clean = (): Promise<Finished> => podman(['pod', 'rm', '--force', '--ignore', '--time', '2', ...ours]);
+  await clean();
+  t.after(clean);
+  const render: PodHost['render'] = (file, { edit = (text: string) => text } = {}) => {
+    const rendered = join(base, file.replaceAll('/', '-'));
+    writeFileSync(rendered, edit(renderDeploy(readFileSync(join(DEPLOY, file), 'utf8'), data)));
+    return rendered;
+  };
+  const settingsFile = (settings: Readonly<Record<string, string>>): string => {
+    const file = join(base, 'settings.yaml');
+    let text = readFileSync(join(DEPLOY, 'settings.yaml'), 'utf8');
+    for (const [name, value] of Object.entries(settings)) {
+      const line = new RegExp(`^  ${name}: .*$`, 'm');
+      if (!line.test(text)) throw new Error(`deploy/settings.yaml has no ${name}`);
+      text = text.replace(line, `  ${name}: ${JSON.stringify(value)}`);
+    }
+    writeFileSync(file, text);
+    return file;
+  };
+  return {
+    data,
+    render,
+    podman,
+    must,
+    async play(file, options = {}) {
+      const network = options.network === undefined ? [] : ['--network', options.network];
+      await must(['kube', 'play', ...network, '--configmap', settingsFile(options.settings ?? {}), render(file, options)]);
+    },
+    exec: (container, args, { user } = {}) => podman(['exec', ...(user === undefined ? [] : ['--user', user]), container, ...args]),
+    podserve: (args, options = {}) => run(PODSERVE, args, { ...options, env: { ...PODMAN_ENV, ...options.env } }),
+    logs: async (container) => {
+      const { stdout, stderr } = await podman(['logs', container]);
+      return stdout + stderr;
+    },
+    async removePod(name) {
+      await must(['pod', 'rm', '--force', '--ignore', '--time', '2', name]);
+    },
+    current: (name = 'default') => readCurrent(join(data, 'certificates'), name),
+    async status(container, port) {
+      const script = `exec 3<>/dev/tcp/127.0.0.1/${port}; printf 'GET /status HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3`;
+      const answer = await must(['exec', container, 'bash', '-c', script]);
+      return JSON.parse(answer.slice(answer.indexOf('\r\n\r\n') + 4)) as Record<string, unknown>;
+    },
+  };
+}
+
+/** Asks until it is so; fails with what was wished and what `last` says. */
+export async function eventually(wish: () => Promise<boolean>, what: string, ms = 20_000, last?: () => Promise<string>): Promise<void> {
+  for (const deadline = Date.now() + ms; Date.now() < deadline; await setTimeout(50)) {
+    if (await wish().catch(() => false)) return;
+  }
+  throw new Error(`within ${ms} ms it did not come about that ${what}\n${(await last?.()) ?? ''}`);
+}
