@@ -1,0 +1,115 @@
+import assert from 'node:assert/strict';
+import { readFileSync, statSync } from 'node:fs';
+import { request as httpRequest } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+
+import { leafSha256 } from '../../src/certificate/bundle.ts';
+import { parseEndpoint } from '../../src/delivery/endpoint.ts';
+import { servedLeafSha256 } from '../../src/delivery/probe.ts';
+import { eventually, podHost, type PodHost } from '../support/pods.ts';
+
+const KEY_GROUP = 60_800;
+
+describe('the shipped pods, one after the other', () => {
+  let host: PodHost;
+
+  const ends: (() => unknown)[] = [];
+
+  before(async () => {
+    host = await podHost({ after: (end) => void ends.push(end as () => unknown) });
+  });
+
+  after(async () => {
+    for (const end of ends.toReversed()) await end();
+  });
+
+  test('the certificates pod publishes a certificate with the modes and the group that DESIGN §5 gives', async () => {
+    await host.play('certificates.yaml');
+    await eventually(
+      async () => (await host.current()) !== undefined,
+      'a certificate is published',
+      20_000,
+      () => host.logs('certificates-certificates'),
+    );
+    const directory = join(host.data, 'certificates/default');
+    const modes = Object.fromEntries(
+      ['.', 'cert.pem', 'chain.pem', 'fullchain.pem', 'privkey.pem', 'combined.pem'].map((file) => {
+        const { mode, gid } = statSync(join(directory, '..data', file));
+        return [file, `${(mode & 0o777).toString(8)} ${gid === KEY_GROUP ? 'key group' : gid}`];
+      }),
+    );
+    assert.deepEqual(modes, {
+      '.': '755 0',
+      'cert.pem': '644 0',
+      'chain.pem': '644 0',
+      'fullchain.pem': '644 0',
+      'privkey.pem': '640 key group',
+      'combined.pem': '640 key group',
+    });
+    assert.equal((statSync(join(host.data, 'authority')).mode & 0o777).toString(8), '700');
+  });
+
+  test('Apache serves it over HTTPS from the host, verified against ca.pem, and redirects HTTP', async () => {
+    await host.play('web.yaml');
+    const current = await host.current();
+    const endpoint = parseEndpoint('https://127.0.0.1:443');
+    await eventually(
+      async () => (await servedLeafSha256(endpoint, { servername: 'localhost', timeoutMs: 2000 })) === leafSha256(current!.bundle.leaf),
+      'Apache serves it',
+      20_000,
+      () => host.logs('web-apache'),
+    );
+    const ca = readFileSync(join(host.data, 'certificates/ca.pem'));
+    assert.equal(await statusOf(httpsRequest('https://localhost/', { ca, host: '127.0.0.1', servername: 'localhost' })), 200);
+    assert.equal(await statusOf(httpRequest('http://127.0.0.1/somewhere')), 308);
+  });
+
+  test('Apache reads the files as its own user, and cannot write them', async () => {
+    const whoami = await host.exec('web-apache', ['id', '-u']);
+    assert.equal(whoami.stdout.trim(), '33');
+    const read = await host.exec('web-apache', ['cat', '/etc/ssl/podserve/default/privkey.pem']);
+    assert.match(read.stdout, /PRIVATE KEY/);
+    for (const user of ['33', '0']) {
+      const write = await host.exec('web-apache', ['touch', '/etc/ssl/podserve/default/new'], { user });
+      assert.notEqual(write.code, 0);
+      assert.match(write.stderr, /Read-only file system/);
+    }
+  });
+
+  test('a container that only consumes sees all files, and cannot write them, as root either', async () => {
+    await host.play('consumer.yaml');
+    await eventually(async () => (await host.logs('consumer-consumer')).includes('generation='), 'the consumer reports what it sees');
+    const report = await host.logs('consumer-consumer');
+    assert.match(report, /files=cert\.pem,chain\.pem,combined\.pem,fullchain\.pem,manifest\.json,privkey\.pem reads-key=yes writes=no/);
+    const write = await host.exec('consumer-consumer', ['touch', '/data/ssl/default/..data/new'], { user: '0' });
+    assert.match(write.stderr, /Read-only file system/);
+  });
+
+  test('the service sees, from its own pod, that the pod `web` serves the certificate', async () => {
+    await eventually(
+      async () => {
+        const { certificates } = (await host.status('certificates-certificates', 9081)) as {
+          certificates: { deliveries: { state: string }[] }[];
+        };
+        const deliveries = certificates[0]?.deliveries ?? [];
+        return deliveries.length > 0 && deliveries.every(({ state }) => state === 'served');
+      },
+      'the delivery to https://web:443 is on record',
+      40_000,
+      async () => JSON.stringify(await host.status('certificates-certificates', 9081)),
+    );
+  });
+});
+
+function statusOf(request: ReturnType<typeof httpRequest>): Promise<number> {
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  request.once('error', reject);
+  request.once('response', (response) => {
+    response.resume();
+    resolve(response.statusCode ?? 0);
+  });
+  request.end();
+  return promise;
+}
