@@ -9,17 +9,21 @@ import { flag, text, type Arguments, type Command, type Context } from './comman
 import { pathsOf } from './settings.ts';
 
 export const command: Command = {
-  summary: 'show the log of podserve up',
-  help: `usage: podserve logs [options]
+  summary: 'show the log of podserve up, or of the pods',
+  help: `usage: podserve logs [SERVICE…] [options]
 
+Where pods keep their data in the state directory: their logs in one, in the order of their times, each line with its
+service before it. Else the log of podserve up.
+
+  SERVICE        of pods: only these services or pods (certificates, apache, web …)
   -n, --lines N  the last N lines, default 50
   -f, --follow   stay and show what is added, until Ctrl-C
   --state DIR    the state directory, default ./data
   --json         the lines as they are written: JSON
 
-A service in a container logs to its standard error instead: podman logs shows that.`,
+A service in a container that is in no pod of this directory: podman logs shows what it says.`,
   options: { lines: { type: 'string', short: 'n' }, follow: { type: 'boolean', short: 'f' } },
-  positionals: false,
+  positionals: true,
   run,
 };
 
@@ -28,6 +32,14 @@ const LOOK_EVERY_MS = 250;
 
 async function run(args: Arguments, context: Context): Promise<number> {
   const count = readCount(text(args, 'lines') ?? DEFAULT_LINES);
+  const { presentPods } = await import('../services/pods/present.ts');
+  const present = await presentPods(context, pathsOf(args, context).state);
+  if (present.here.length > 0) {
+    const { showPodLogs } = await import('./logs-pods.ts');
+    const { positionals: names } = args;
+    return showPodLogs(present, { names, count, follow: flag(args, 'follow'), json: flag(args, 'json') }, context);
+  }
+  if (args.positionals.length > 0) throw noPods(args.positionals, present.elsewhere);
   const file = join(pathsOf(args, context).state, 'logs', LOG_NAME);
   const show = await printer(args, context);
   const found = await read(file);
@@ -43,6 +55,15 @@ async function run(args: Arguments, context: Context): Promise<number> {
   for (const line of count === 0 ? [] : [...older, ...lines].slice(-count)) show(line);
   if (flag(args, 'follow')) await follow(file, current, show, context);
   return 0;
+}
+
+function noPods(names: readonly string[], elsewhere: readonly string[]): PodserveError {
+  return new PodserveError('NOT_RUNNING', `there is no pod here that would have a log of ${names.join(' and ')}`, {
+    remedy:
+      elsewhere.length === 0
+        ? 'podserve up --pods starts them; podserve logs without a name shows the log of podserve up'
+        : `pods run with ${elsewhere.join(' and ')}: --state DIR shows theirs`,
+  });
 }
 
 /** Looks again and again: works on every file system, and a file that was exchanged is seen by its inode. */

@@ -3,30 +3,43 @@ import { loadConfig } from '../config/load.ts';
 import { peekLedger } from '../ledger/open.ts';
 import { SECOND } from '../platform/clock.ts';
 import { askStatus } from '../services/ask-status.ts';
-import { serviceStatus, type ServiceStatus } from '../services/certificates/status.ts';
-import { endpointsStatus, type EndpointStatus } from '../services/endpoint-status.ts';
+import { serviceStatus } from '../services/certificates/status.ts';
+import { endpointsStatus } from '../services/endpoint-status.ts';
+import { presentPods } from '../services/pods/present.ts';
 import { findInstance, type Found, type Instance } from '../services/instance.ts';
 import { withConsumer } from '../services/own-consumers.ts';
 import { asTyped } from './as-typed.ts';
 import { flag, type Arguments, type Context } from './command.ts';
 import { pathsOf, sourceOf } from './settings.ts';
 import type { Standing } from './standing.ts';
+import { standPods } from './status-pods.ts';
 import { statusLines } from './status-words.ts';
+import { troublesOf } from './troubles.ts';
 
 const ANSWER_WITHIN = 2 * SECOND;
 const EVENTS = 8;
 
 /** `podserve status` */
 export async function report(args: Arguments, context: Context): Promise<number> {
-  const config = await loadConfig(sourceOf(args, context));
-  const standing = await stand(config, args, context);
+  const paths = pathsOf(args, context);
+  const present = await presentPods(context, paths.state, context.signal);
+  const standing =
+    present.here.length > 0
+      ? await standPods(present, paths, context)
+      : await stand(await loadConfig(sourceOf(args, context)), args, context);
   if (flag(args, 'json')) {
-    const { status: certificates, found, endpoints, services, troubles } = standing;
+    const { status: certificates, found, endpoints, services, troubles, pods } = standing;
     const instance = found.state === 'none' ? null : { state: found.state, ...timed(found.instance) };
-    context.out(JSON.stringify({ ...certificates, attention: troubles.length > 0, troubles, instance, services, endpoints }, null, 2));
+    context.out(
+      JSON.stringify({ ...certificates, attention: troubles.length > 0, troubles, instance, services, endpoints, pods }, null, 2),
+    );
   } else {
     const typed = (words: string): string => asTyped(words, args, context);
-    for (const line of statusLines(standing, pathsOf(args, context), typed)) context.out(line);
+    for (const line of statusLines(standing, paths, typed)) context.out(line);
+    if (standing.found.state === 'none' && standing.pods.length === 0) {
+      for (const directory of present.elsewhere)
+        context.out(`pods run with ${directory}: ${typed('status')} --state ${directory} shows them`);
+    }
   }
   return standing.troubles.length === 0 ? 0 : 1;
 }
@@ -47,7 +60,7 @@ async function stand(plain: Config, args: Arguments, context: Context): Promise<
   const now = clock.now();
   const seen = await serviceStatus({ config, paths, ledger }, { now, events: EVENTS });
   const endpoints = await endpointsStatus(config, seen, { timeoutMs: ANSWER_WITHIN, signal });
-  return { status: seen, found, endpoints, services, troubles: troublesOf(seen, found, endpoints, services, now) };
+  return { status: seen, found, endpoints, services, pods: [], troubles: troublesOf(seen, found, endpoints, services, now) };
 }
 
 /** The page and Apache serve certificates while they run, whether the configuration lists them or not. */
@@ -68,33 +81,6 @@ async function askAll(ports: Instance['statusPorts']): Promise<Standing['service
     Object.entries(ports).map(async ([name, url]) => [name, await askStatus(url, '/readyz', ANSWER_WITHIN)] as const),
   );
   return Object.fromEntries(asked.flatMap(([name, answer]) => (answer.answers ? [[name, answer]] : [])));
-}
-
-function troublesOf(
-  status: ServiceStatus,
-  found: Found,
-  endpoints: readonly EndpointStatus[],
-  services: Standing['services'],
-  now: number,
-): string[] {
-  const certificates = status.certificates.filter(({ condition }) => condition !== 'well');
-  const overdue =
-    found.state === 'none'
-      ? status.certificates.filter(({ renewalAt, condition }) => condition === 'well' && renewalAt !== null && Date.parse(renewalAt) < now)
-      : [];
-  const unserved = endpoints.filter(
-    ({ state, consumer }) => state === 'other-certificate' || state === 'failed' || (state === 'silent' && consumer in services),
-  );
-  return [
-    ...status.alarms,
-    ...certificates.map(({ name, state, why }) => `certificate ${name} is ${state}: ${why}`),
-    ...overdue.map(({ name }) => `certificate ${name}: its renewal time is over and nothing runs that would renew it`),
-    ...unserved.map(({ endpoint, certificate, detail }) => `${endpoint} should serve ${certificate}: ${detail}`),
-    ...Object.entries(services).flatMap(([name, { ready, reasons }]) =>
-      // The certificates' own reasons are those above, seen by the service a little earlier.
-      ready || name === 'certificates' ? [] : reasons.map((reason) => `${name} is not ready: ${reason}`),
-    ),
-  ];
 }
 
 function timed({ startedAt, ...instance }: Instance): object {

@@ -14,14 +14,16 @@ const INDENT = '    ';
 
 /** For people. `typed` gives a podserve command as the reader types it. */
 export function statusLines(standing: Standing, paths: StatePaths, typed: (words: string) => string): string[] {
-  const { status, found, endpoints, services, troubles } = standing;
+  const { status, found, endpoints, services, pods } = standing;
   const now = Date.parse(status.at);
   const troubled = status.certificates.filter(({ condition }) => condition !== 'well');
   const well = status.certificates.filter(({ condition }) => condition === 'well');
   const listed = [...troubled, ...well.slice(0, LONGEST_LIST)];
   return [
-    ...instanceLines(found, paths, now),
-    ...Object.entries(services).map(([name, { ready, reasons }]) => `${name}: ${ready ? 'ready' : `NOT READY: ${reasons.join('; ')}`}`),
+    ...(pods.length === 0 ? instanceLines(found, paths, now) : [...pods.flatMap(podLines), `data: ${paths.state}`]),
+    ...(pods.length > 0 ? [] : Object.entries(services)).map(
+      ([name, { ready, reasons }]) => `${name}: ${ready ? 'ready' : `NOT READY: ${reasons.join('; ')}`}`,
+    ),
     '',
     ...listed.flatMap((certificate) => certificateLines(certificate, endpoints, now)),
     ...(well.length > LONGEST_LIST ? [`… and ${well.length - LONGEST_LIST} more that are good`] : []),
@@ -29,7 +31,7 @@ export function statusLines(standing: Standing, paths: StatePaths, typed: (words
     ...status.issuers.flatMap(issuerLine),
     '',
     ...(status.events.length === 0 ? [] : ['what happened last', ...status.events.map(eventLine), '']),
-    ...closing(found, troubles, typed),
+    ...closing(standing, typed),
   ];
 }
 
@@ -41,6 +43,21 @@ function instanceLines(found: Found, paths: StatePaths, now: number): string[] {
     `podserve ${command} runs in ${paths.state}: ${place}, since ${minute(startedAt)} (${inDays(startedAt - now)}), version ${version}`,
     ...(page === undefined ? [] : [`page: ${page}`]),
   ];
+}
+
+function podLines({ name, state, containers, ports }: Standing['pods'][number]): string[] {
+  const published = ports.map(
+    ({ hostIp, hostPort, containerPort }) => `${hostIp === '' ? '' : `${hostIp}:`}${hostPort} to ${containerPort}`,
+  );
+  const head = `pod ${name}: ${state.toLowerCase()}${published.length === 0 ? '' : `, ports ${published.join(', ')}`}`;
+  return [head, ...containers.map((container) => INDENT + containerWords(container))];
+}
+
+function containerWords({ service, state, restarts, startedAt, ready, reasons }: Standing['pods'][number]['containers'][number]): string {
+  const since = state === 'running' && startedAt !== undefined ? ` since ${minute(Date.parse(startedAt))}` : '';
+  const again = restarts === 0 ? '' : `, started again ${restarts === 1 ? 'once' : `${restarts} times`}`;
+  const standing = ready ? 'ready' : `NOT READY: ${reasons.join('; ')}`;
+  return `${service}: ${state}${since}${again}, ${standing}`;
 }
 
 function certificateLines(
@@ -83,13 +100,17 @@ function eventLine({ at, certificate, kind, detail }: Standing['status']['events
   return `${INDENT}${minute(Date.parse(at))}  ${certificate ?? 'service'}  ${kind}: ${detail}`;
 }
 
-function closing(found: Found, troubles: readonly string[], typed: (words: string) => string): string[] {
-  const start = found.state === 'none' ? [`nothing renews by itself until it runs: ${typed('up')}`] : [];
+function closing({ found, troubles, pods }: Standing, typed: (words: string) => string): string[] {
+  const renews =
+    found.state !== 'none' ||
+    pods.some(({ containers }) => containers.some((one) => one.service === 'certificates' && one.state === 'running'));
+  const start = renews ? [] : [`nothing renews by itself until it runs: ${typed(pods.length === 0 ? 'up' : 'up --pods')}`];
   if (troubles.length === 0) return ['all is well', ...start];
+  const logs = pods.length > 0 || (found.state === 'running' && found.instance.command === 'up');
   return [
     ...troubles.map((trouble) => `ATTENTION: ${trouble}`),
     ...start,
-    `what would be done, and why: ${typed('certificates --mode renew --dry-run')}`,
-    ...(found.state === 'running' && found.instance.command === 'up' ? [`the log: ${typed('logs')}`] : []),
+    ...(pods.length === 0 ? [`what would be done, and why: ${typed('certificates --mode renew --dry-run')}`] : []),
+    ...(logs ? [`the log: ${typed('logs')}`] : []),
   ];
 }

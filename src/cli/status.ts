@@ -6,6 +6,7 @@ export const command: Command = {
 
 Reads and proves what is published, says what runs here, asks every endpoint what it serves, and shows
 the roots and what happened last. Works whether anything runs or not; changes nothing.
+Where pods keep their data in the state directory, it shows them too, and asks their certificate service.
 Exit code 1: something needs attention; the last lines say what to do.
 
   --config FILE  default ./podserve.yaml, then /data/config/podserve.yaml, else built-in values
