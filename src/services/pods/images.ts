@@ -77,11 +77,12 @@ export async function buildImages(options: BuildOptions): Promise<BuildReport> {
       const began = clock.now();
       say(`building ${imageName(kind)}${WHAT[kind] === undefined ? '' : `: ${WHAT[kind]}`}`);
       const id = await build(options, recipe, digest, directory);
-      if (before !== undefined && before.id !== id) await podman.ask(['image', 'rm', before.id], { signal });
       say(`  done in ${((clock.now() - began) / 1000).toFixed(1)} s`);
       ids.set(kind, id);
       built.push(kind);
     }
+    // Earlier ones of ours that have lost their names and run nowhere.
+    if (built.length > 0) await podman.ask(['image', 'prune', '--force', '--filter', `label=${INPUTS_LABEL}`], { signal });
     return { base, version: inputs.version, revision: inputs.revision, built };
   } finally {
     rmSync(directory, { recursive: true, force: true });
