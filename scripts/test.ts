@@ -2,7 +2,7 @@
  * Every check of the repository, in one run: `npm test`.
  *
  *   npm test                          everything
- *   npm test -- --only unit           static, unit or peer checks alone
+ *   npm test -- --only unit,peer      some of static, unit, peer and pods alone
  *   npm test -- apache probe          only test files whose path contains one of the words
  *   npm run test:soak                 full counts instead of a tenth
  *
@@ -10,7 +10,7 @@
  */
 import { chmodSync, copyFileSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { spawnSync } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
@@ -21,14 +21,19 @@ import { notedSecrets } from '../test/support/artifacts.ts';
 import { scanForSecrets } from '../test/support/key-scan.ts';
 import { end, leftovers } from './test/leftovers.ts';
 import { reachableCheckout } from './test/reachable.ts';
+import { buildImages, preparePodman, removeEverything, type PodmanPlace } from './test/podman.ts';
 import { installCommand, installPackages, missingPackages } from './test/packages.ts';
 import { runTests, type Tally } from './test/run.ts';
 import { STATIC_STEPS, runStep } from './test/steps.ts';
 
-const KINDS = ['static', 'unit', 'peer'] as const;
-const FOLDERS = { unit: ['unit'], peer: ['peer', 'browser'] } as const;
+const KINDS = ['static', 'unit', 'peer', 'pods'] as const;
+const FOLDERS = { unit: ['unit'], peer: ['peer', 'browser'], pods: ['pods'] } as const;
+const TITLES = { unit: 'Unit tests', peer: 'Tests against real peers', pods: 'Tests of the shipped pods in Podman' } as const;
+type TestKind = keyof typeof FOLDERS;
 const ENDING_MS = 2 * SECOND;
 const LOGS = 'node_modules/.cache/test';
+/** Of the tests' own Podman. */
+const PODMAN = 'node_modules/.cache/podman';
 
 process.chdir(join(import.meta.dirname, '..'));
 const { values, positionals } = parseArgs({
@@ -36,6 +41,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
 });
 const soak = values.soak === true;
+const only = values.only?.split(',');
 const seed = process.env['PODSERVE_SEED'] ?? String(Math.floor(Math.random() * 2 ** 31));
 const stop = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop.abort());
@@ -53,7 +59,7 @@ function say(line: string): void {
 }
 
 function wanted(kind: (typeof KINDS)[number]): boolean {
-  return !stop.signal.aborted && (values.only === undefined ? kind !== 'static' || positionals.length === 0 : values.only === kind);
+  return !stop.signal.aborted && (only === undefined ? kind !== 'static' || positionals.length === 0 : only.includes(kind));
 }
 
 function since(start: number): string {
@@ -91,13 +97,39 @@ function checkPackages(): void {
   );
 }
 
-async function runKind(kind: 'unit' | 'peer', directory: string, checkout: string): Promise<void> {
-  const files = FOLDERS[kind]
+function testFiles(kind: TestKind): string[] {
+  return FOLDERS[kind]
     .flatMap((folder) => globSync(`test/${folder}/**/*.test.ts`))
     .filter((file) => positionals.length === 0 || positionals.some((word) => file.includes(word)))
     .toSorted();
+}
+
+async function runKind(kind: TestKind, directory: string, checkout: string): Promise<void> {
+  const files = testFiles(kind);
   if (files.length === 0) return;
-  say(kind === 'unit' ? 'Unit tests' : `Tests against real peers${soak ? ', full counts' : ''}`);
+  say(`${TITLES[kind]}${soak && kind !== 'unit' ? ', full counts' : ''}`);
+  if (kind !== 'pods') return runFiles(kind, files, directory, checkout);
+  const podman = preparePodman(resolve(PODMAN));
+  if (!(await podmanWorks(podman, checkout))) return;
+  await runFiles(kind, files, directory, checkout);
+  const start = Date.now();
+  judge('no pod, container or network of the tests is left', start, removeEverything(podman.env).join('\n'));
+}
+
+/** Whether the tests can play pods: Podman works, and has the images, which are built once for all of them. */
+async function podmanWorks({ env, trouble }: PodmanPlace, checkout: string): Promise<boolean> {
+  const start = Date.now();
+  const hint = 'no pod was tested; npm run test:unit checks what needs neither Podman nor daemons';
+  judge('Podman works here', start, trouble === undefined ? '' : `${trouble}\n${hint}`);
+  if (trouble !== undefined) return false;
+  removeEverything(env);
+  const built = Date.now();
+  const complaint = await buildImages({ env, checkout, signal: stop.signal });
+  judge('the images are built', built, complaint === '' ? '' : `${complaint}\n${hint}`);
+  return complaint === '';
+}
+
+async function runFiles(kind: TestKind, files: readonly string[], directory: string, checkout: string): Promise<void> {
   const tally: Tally = await runTests({
     files,
     concurrency: kind === 'unit' ? 2 : 1,
@@ -105,7 +137,7 @@ async function runKind(kind: 'unit' | 'peer', directory: string, checkout: strin
     logFile: join(LOGS, `${kind}.log`),
     checkout,
     env: testEnvironment(directory, checkout),
-    verbose: kind === 'peer' || values.verbose === true,
+    verbose: kind !== 'unit' || values.verbose === true,
     signal: stop.signal,
     say,
     onStart: (session) => sessions.push(session),
@@ -126,6 +158,7 @@ function testEnvironment(directory: string, checkout: string): Record<string, st
     PODSERVE_TEST_ARTIFACTS: join(directory, '.artifacts'),
     PODSERVE_SEED: seed,
     PODSERVE_SOAK: soak ? '1' : '0',
+    PODSERVE_TEST_PODMAN: resolve(PODMAN),
   };
 }
 
@@ -176,12 +209,12 @@ function removeRunDirectory(directory: string): void {
 }
 
 async function runTestKinds(): Promise<void> {
-  if (wanted('peer')) checkPackages();
+  if (wanted('peer') || wanted('pods')) checkPackages();
   mkdirSync(LOGS, { recursive: true });
   using checkout = reachableCheckout(process.cwd());
   const directory = makeRunDirectory();
   try {
-    for (const kind of ['unit', 'peer'] as const) if (wanted(kind)) await runKind(kind, directory, checkout.path);
+    for (const kind of ['unit', 'peer', 'pods'] as const) if (wanted(kind)) await runKind(kind, directory, checkout.path);
     say('After the tests');
     await checkLeftovers(directory);
     if (!stop.signal.aborted) checkSecrets(directory);
@@ -191,13 +224,13 @@ async function runTestKinds(): Promise<void> {
   if (executed === 0) judge('at least one test was executed', Date.now(), 'there was none');
 }
 
-if (values.only !== undefined && !KINDS.some((kind) => kind === values.only)) {
+if (only !== undefined && !only.every((word) => KINDS.some((kind) => kind === word))) {
   say(`--only takes ${KINDS.join(', ')}`);
   process.exit(2);
 }
 say(`PODSERVE_SEED=${seed}${soak ? ', full counts' : ', a tenth of the counts (npm run test:soak has them all)'}`);
 if (wanted('static')) await checkStatically();
-if (wanted('unit') || wanted('peer')) await runTestKinds();
+if (wanted('unit') || wanted('peer') || wanted('pods')) await runTestKinds();
 if (stop.signal.aborted) {
   failed += 1;
   say('stopped before the end');

@@ -1,4 +1,4 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -49,8 +49,46 @@ export function preparePodman(directory: string): PodmanPlace {
   return { env, trouble: troubleWith(env) };
 }
 
+/** Networks that Podman makes by itself. */
+const OWN_NETWORKS: readonly string[] = ['podman', 'podman-default-kube-network'];
+
 function troubleWith(env: PodmanPlace['env']): string | undefined {
   const { status, stderr, error } = spawnSync('podman', ['info'], { env: { ...process.env, ...env }, encoding: 'utf8', timeout: 60_000 });
   if (status === 0) return undefined;
   return `podman does not work here: ${(stderr || String(error)).trim()}`;
+}
+
+/** Builds what is missing or made from other sources. @returns the complaint, empty when they are there */
+export async function buildImages(wish: { env: PodmanPlace['env']; checkout: string; signal: AbortSignal }): Promise<string> {
+  const { promise, resolve } = Promise.withResolvers<string>();
+  const child = spawn(join(wish.checkout, 'bin/podserve'), ['images', 'build'], {
+    env: { ...process.env, ...wish.env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    signal: wish.signal,
+  });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data: Buffer) => (output += data.toString()));
+  child.once('error', (error) => resolve(`${output}${error.message}`));
+  child.once('close', (code) => resolve(code === 0 ? '' : output || `podserve images build ended with ${code}`));
+  return promise;
+}
+
+/** Takes pods, containers, volumes and networks away; images stay. @returns what there was to take away but volumes, which podman keeps */
+export function removeEverything(env: PodmanPlace['env']): string[] {
+  const podman = (...args: readonly string[]): string[] => {
+    const { stdout } = spawnSync('podman', args, { env: { ...process.env, ...env }, encoding: 'utf8', timeout: 120_000 });
+    return (stdout || '').split('\n').filter((line) => line !== '');
+  };
+  const pods = podman('pod', 'ps', '--format', '{{.Name}}');
+  if (pods.length > 0) podman('pod', 'rm', '--force', '--time', '1', ...pods);
+  const containers = podman('ps', '--all', '--format', '{{.Names}}');
+  if (containers.length > 0) podman('rm', '--force', '--time', '1', ...containers);
+  const networks = podman('network', 'ls', '--format', '{{.Name}}').filter((name) => !OWN_NETWORKS.includes(name));
+  if (networks.length > 0) podman('network', 'rm', '--force', ...networks);
+  podman('volume', 'prune', '--force');
+  return [
+    ...pods.map((name) => `pod ${name}`),
+    ...containers.map((name) => `container ${name}`),
+    ...networks.map((name) => `network ${name}`),
+  ];
 }

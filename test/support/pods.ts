@@ -12,8 +12,12 @@ import { scratchDirectory } from './scratch.ts';
 
 export const DEPLOY = fileURLToPath(new URL('../../deploy', import.meta.url));
 
-/** The Podman of the tests: its images are kept between runs, and nobody else's pods are in it. */
-export const PODMAN_ENV = preparePodman(fileURLToPath(new URL('../../node_modules/.cache/podman', import.meta.url))).env;
+/**
+ * The Podman of the tests: its images are kept between runs, and nobody else's pods are in it. Podman remembers the
+ * path of its storage: that of the run counts, as the checkout may be mounted elsewhere for the tests.
+ */
+const PODMAN = process.env['PODSERVE_TEST_PODMAN'] ?? fileURLToPath(new URL('../../node_modules/.cache/podman', import.meta.url));
+export const PODMAN_ENV = preparePodman(PODMAN).env;
 
 export interface PlayOptions {
   /** Settings that differ from deploy/settings.yaml. */
@@ -45,16 +49,20 @@ export interface PodHost {
   status(container: string, port: number): Promise<Record<string, unknown>>;
 }
 
+function podman(args: readonly string[], options: RunOptions = {}): Promise<Finished> {
+  return run('podman', args, { ...options, env: { ...PODMAN_ENV, ...options.env } });
+}
+
+async function must(args: readonly string[]): Promise<string> {
+  const { code, stdout, stderr } = await podman(args);
+  if (code !== 0) throw new Error(`podman ${args.join(' ')} failed with ${code}:\n${stderr}${stdout}`);
+  return stdout.trim();
+}
+
 export async function podHost(t: Pick<TestContext, 'after'>): Promise<PodHost> {
   const base = scratchDirectory(t);
   const data = join(base, 'data');
   mkdirSync(join(data, 'config'), { recursive: true });
-  const podman: PodHost['podman'] = (args, options = {}) => run('podman', args, { ...options, env: { ...PODMAN_ENV, ...options.env } });
-  const must: PodHost['must'] = async (args) => {
-    const { code, stdout, stderr } = await podman(args);
-    if (code !== 0) throw new Error(`podman ${args.join(' ')} failed with ${code}:\n${stderr}${stdout}`);
-    return stdout.trim();
-  };
   const ours = ['certificates', 'web', 'consumer', 'podserve'];
   const clean = (): Promise<Finished> => podman(['pod', 'rm', '--force', '--ignore', '--time', '2', ...ours]);
   await clean();
