@@ -12,6 +12,10 @@ right to change it (dns-01), the CA's directory, and the clock. Orders nothing a
 is taken away again.
 From here is not from outside: a router without hairpin NAT, a firewall or a split DNS may show something else.
 
+Without a name it also looks at what podserve up --pods needs of podman and of this host. That is no problem
+where no pods run in the state directory and --pods is not given.
+
+  --pods         pods are wanted here: what hinders them is a problem
   NAME           a certificate, or a name that one is for (default: all certificates)
   --config FILE  default ./podserve.yaml, then /data/config/podserve.yaml, else built-in values
   --state DIR    where everything is kept, default ./data
@@ -21,7 +25,7 @@ Exit codes: 0 nothing found that would make an order fail, 1 something is, 2 wro
 
   podserve doctor
   podserve doctor www.example.org`,
-  options: {},
+  options: { pods: { type: 'boolean' } },
   positionals: true,
   run,
 };
@@ -29,15 +33,22 @@ Exit codes: 0 nothing found that would make an order fail, 1 something is, 2 wro
 const MARKS: Readonly<Record<Finding['ok'], string>> = { good: 'good   ', warning: 'warning', problem: 'PROBLEM' };
 
 async function run(args: Arguments, context: Context): Promise<number> {
-  const [{ loadConfig }, { diagnose }, { pathsOf, sourceOf }, { silentLog }] = await Promise.all([
+  const [{ loadConfig }, { diagnose }, { pathsOf, sourceOf }, { silentLog }, { examinePods }] = await Promise.all([
     import('../config/load.ts'),
     import('../services/doctor/doctor.ts'),
     import('./settings.ts'),
     import('../platform/log.ts'),
+    import('../services/pods/doctor.ts'),
   ]);
   const config = await loadConfig(sourceOf(args, context));
-  const { clock, signal } = context;
-  const diagnosis = await diagnose({ config, paths: pathsOf(args, context), clock, log: silentLog, signal, names: args.positionals });
+  const { clock, env, signal } = context;
+  const paths = pathsOf(args, context);
+  const wanted = flag(args, 'pods');
+  const [found, pods] = await Promise.all([
+    diagnose({ config, paths, clock, log: silentLog, signal, names: args.positionals }),
+    wanted || args.positionals.length === 0 ? examinePods({ env, clock, signal, dataDirectory: paths.state, wanted }) : [],
+  ]);
+  const diagnosis = { ...found, findings: [...found.findings, ...pods] };
   const problems = diagnosis.findings.filter(({ ok }) => ok === 'problem').length;
   if (flag(args, 'json')) context.out(JSON.stringify({ ok: problems === 0, ...diagnosis }, null, 2));
   else for (const line of report(diagnosis)) context.out(line);

@@ -4,13 +4,14 @@ import { isAbsolute, join, resolve } from 'node:path';
 import { configFileOf, placeConfig, tellConfig } from '../services/pods/configuration.ts';
 import { loadConfig } from '../config/load.ts';
 import type { StatePaths } from '../config/state.ts';
-import { SECOND } from '../platform/clock.ts';
 import { parseDuration } from '../platform/duration.ts';
 import { PodserveError, errorLines } from '../platform/errors.ts';
 import { makeDirectories } from '../platform/files.ts';
 import { findInstance } from '../services/instance.ts';
 import { bootPods, type BootReport } from '../services/pods/boot.ts';
 import { BOOT_ORDER, renderFiles } from '../services/pods/files.ts';
+import { podHost } from '../services/pods/host.ts';
+import { ownUsers } from '../services/pods/judge-host.ts';
 import { openPodman, type Podman } from '../services/pods/podman.ts';
 import { listPods, podsOf, type Pod } from '../services/pods/pods.ts';
 import { asTyped } from './as-typed.ts';
@@ -28,9 +29,14 @@ export async function upPods(args: Arguments, context: Context): Promise<number>
   const timeoutMs = readTimeout(text(args, 'timeout') ?? DEFAULT_TIMEOUT);
   const paths = pathsOf(args, context);
   const json = flag(args, 'json');
-  const say = (subject: string, what: string): void => (json ? context.err : context.out)(`${subject.padEnd(SUBJECT_WIDTH)}  ${what}`);
+  const say = (subject: string, what: string): void => {
+    const line = `${subject.padEnd(SUBJECT_WIDTH)}  ${what}`;
+    if (json) context.err(line);
+    else context.out(line);
+  };
   const podman = openPodman({ env, clock });
   refuseProcess(paths);
+  refuseOwnUsers(env);
   await takeConfig(args, context, paths, say);
   const wanted = BOOT_ORDER.filter((name) => name !== 'consumer' || !flag(args, 'without-consumer'));
   const files = await renderFiles(deployDirectory(args, context), paths.state, wanted);
@@ -68,6 +74,16 @@ function refuseProcess(paths: StatePaths): void {
     why: `podserve ${found.instance.command} is process ${found.instance.pid}`,
     remedy: 'podserve down ends it; --state DIR keeps the pods apart',
   });
+}
+
+/** Podman would play them, and each pod would find the files of the others a stranger's. */
+function refuseOwnUsers(env: Context['env']): void {
+  const own = ownUsers(podHost(env), env);
+  if (own !== undefined)
+    throw new PodserveError('PODMAN_FAILED', 'the pods could not share their data', {
+      why: own.what,
+      ...(own.remedy === undefined ? {} : { remedy: own.remedy }),
+    });
 }
 
 /** The pods read the configuration of their data directory: the file that `up` alone would read is put there. */
@@ -129,6 +145,6 @@ function readTimeout(given: string): number {
   if (ms !== undefined) return ms;
   throw new PodserveError('USAGE', `${JSON.stringify(given)} is no length of time`, {
     where: '--timeout',
-    remedy: `give one like ${(60 * SECOND) / SECOND}s`,
+    remedy: 'give one like 60s',
   });
 }

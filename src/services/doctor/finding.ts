@@ -14,12 +14,15 @@ export const CHECKS = [
   'delegation',
   'update-key',
   'program',
+  'podman',
+  'images',
+  'ports',
 ] as const;
 export type Check = (typeof CHECKS)[number];
 
 /** One thing that was looked at, and what came of it. */
 export interface Finding {
-  /** A name as people write it, the name of an issuer, or `this host`. */
+  /** A name as people write it, the name of an issuer, `this host` or `pods`. */
   readonly subject: string;
   readonly check: Check;
   /** `problem`: an order would fail, as far as can be seen from here. `warning`: it may. */

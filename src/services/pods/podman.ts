@@ -74,10 +74,10 @@ export function podmanFailure(what: string, stderr: string): PodserveError {
  * found when it did not find all.
  */
 export function parseList(stdout: string): readonly unknown[] {
-  const begin = stdout.search(/^[[{]/m);
-  if (begin < 0) return [];
+  const from = stdout.search(/^[[{]/m);
+  if (from < 0) return [];
   try {
-    const value: unknown = JSON.parse(stdout.slice(begin));
+    const value: unknown = JSON.parse(stdout.slice(from));
     return Array.isArray(value) ? value : [value];
   } catch {
     return [];

@@ -13,7 +13,11 @@ const HOLDING: ReadonlySet<string> = new Set(['Running', 'Degraded']);
  * @param before the pod that will be replaced: what it holds will be free
  * @throws PodserveError PORT_TAKEN naming the holder, PORT_DENIED
  */
-export async function assertPortsFree(podman: Podman, { ports, source }: DeployFile, before: Pod | undefined): Promise<void> {
+export async function assertPortsFree(
+  podman: Podman,
+  { ports, source }: Pick<DeployFile, 'ports' | 'source'>,
+  before: Pod | undefined,
+): Promise<void> {
   for (const { hostIp, hostPort } of ports) {
     if (HOLDING.has(before?.state ?? '') && before?.ports.some((held) => held.hostPort === hostPort)) continue;
     try {

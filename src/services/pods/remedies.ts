@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { hardLimits } from './host.ts';
 
 /** What podman says about a host that lacks something, and what helps. First match wins: causes before effects. */
 const KNOWN: readonly { readonly says: RegExp; readonly why: string; readonly remedy: string | (() => string) }[] = [
@@ -86,10 +86,10 @@ const KNOWN: readonly { readonly says: RegExp; readonly why: string; readonly re
 ];
 
 /** For the `why` and `remedy` of an error, from what podman wrote to its standard error. */
-export function explainPodman(stderr: string): { readonly why: string; readonly remedy?: string } {
+export function explainPodman(stderr: string): { readonly why: string; readonly remedy: string } {
   const said = essence(stderr);
   const known = KNOWN.find(({ says }) => says.test(stderr));
-  if (known === undefined) return { why: said };
+  if (known === undefined) return { why: said, remedy: 'podserve doctor --pods looks at what podman needs of this host' };
   const { why, remedy } = known;
   return { why: `${why} (podman says: ${said})`, remedy: typeof remedy === 'string' ? remedy : remedy() };
 }
@@ -116,11 +116,4 @@ function essence(stderr: string): string {
 export function defaultUlimits(): string {
   const { files, processes } = hardLimits();
   return `default_ulimits = ["nofile=${files}:${files}", "nproc=${processes}:${processes}"]`;
-}
-
-/** Hard limits of this process, from /proc/self/limits (proc(5)). */
-export function hardLimits(): { readonly files: number; readonly processes: number } {
-  const text = readFileSync('/proc/self/limits', 'utf8');
-  const hard = (name: string): number => Number(new RegExp(String.raw`^${name}\s+\S+\s+(\d+)`, 'm').exec(text)?.[1] ?? Infinity);
-  return { files: hard('Max open files'), processes: hard('Max processes') };
 }
