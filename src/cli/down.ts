@@ -24,7 +24,7 @@ const WITHIN_MS = 10_000;
 async function run(args: Arguments, context: Context): Promise<number> {
   const [{ findInstance }, { presentPods }] = await Promise.all([import('../services/instance.ts'), import('../services/pods/present.ts')]);
   const paths = pathsOf(args, context);
-  const { podman, here, elsewhere } = await presentPods(context, paths.state);
+  const { podman, here, elsewhere, trouble } = await presentPods(context, paths);
   const json = flag(args, 'json');
   const removed: string[] = [];
   if (here.length > 0) {
@@ -47,6 +47,7 @@ async function run(args: Arguments, context: Context): Promise<number> {
   else if (removed.length > 0)
     context.out(`certificates, keys and history stay in ${paths.state}; to start again: ${asTyped('up --pods', args, context)}`);
   else context.out(`nothing runs in ${paths.state}`);
+  if (trouble !== undefined) context.err(`podserve: whether pods run could not be seen: ${trouble}`);
   for (const directory of removed.length > 0 || ended !== undefined ? [] : elsewhere)
     context.out(`pods run with ${directory}: podserve down --state ${directory} ends them`);
   return 0;

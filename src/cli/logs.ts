@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { PodserveError, systemCode } from '../platform/errors.ts';
 import { LOG_NAME } from '../platform/log-file.ts';
 import { unreadableState } from '../platform/unreadable.ts';
+import type { Present } from '../services/pods/present.ts';
 import { flag, text, type Arguments, type Command, type Context } from './command.ts';
 import { pathsOf } from './settings.ts';
 
@@ -32,14 +33,13 @@ const LOOK_EVERY_MS = 250;
 
 async function run(args: Arguments, context: Context): Promise<number> {
   const count = readCount(text(args, 'lines') ?? DEFAULT_LINES);
-  const { presentPods } = await import('../services/pods/present.ts');
-  const present = await presentPods(context, pathsOf(args, context).state);
-  if (present.here.length > 0) {
+  const present = await podsHere(args, context);
+  if (present !== undefined && present.here.length > 0) {
     const { showPodLogs } = await import('./logs-pods.ts');
     const { positionals: names } = args;
     return showPodLogs(present, { names, count, follow: flag(args, 'follow'), json: flag(args, 'json') }, context);
   }
-  if (args.positionals.length > 0) throw noPods(args.positionals, present.elsewhere);
+  if (args.positionals.length > 0) throw noPods(args.positionals, present);
   const file = join(pathsOf(args, context).state, 'logs', LOG_NAME);
   const show = await printer(args, context);
   const found = await read(file);
@@ -57,8 +57,21 @@ async function run(args: Arguments, context: Context): Promise<number> {
   return 0;
 }
 
-function noPods(names: readonly string[], elsewhere: readonly string[]): PodserveError {
+/** Undefined where it cannot be seen who runs: the log itself then says whose it is. */
+async function podsHere(args: Arguments, context: Context): Promise<Present | undefined> {
+  const { presentPods } = await import('../services/pods/present.ts');
+  try {
+    return await presentPods(context, pathsOf(args, context), context.signal);
+  } catch (error) {
+    if (error instanceof PodserveError) return undefined;
+    throw error;
+  }
+}
+
+function noPods(names: readonly string[], present: Present | undefined): PodserveError {
+  const elsewhere = present?.elsewhere ?? [];
   return new PodserveError('NOT_RUNNING', `there is no pod here that would have a log of ${names.join(' and ')}`, {
+    ...(present?.trouble === undefined ? {} : { why: present.trouble }),
     remedy:
       elsewhere.length === 0
         ? 'podserve up --pods starts them; podserve logs without a name shows the log of podserve up'

@@ -22,7 +22,7 @@ const EVENTS = 8;
 /** `podserve status` */
 export async function report(args: Arguments, context: Context): Promise<number> {
   const paths = pathsOf(args, context);
-  const present = await presentPods(context, paths.state, context.signal);
+  const present = await presentPods(context, paths, context.signal);
   const standing =
     present.here.length > 0
       ? await standPods(present, paths, context)
@@ -37,6 +37,7 @@ export async function report(args: Arguments, context: Context): Promise<number>
     const typed = (words: string): string => asTyped(words, args, context);
     for (const line of statusLines(standing, paths, typed)) context.out(line);
     if (standing.found.state === 'none' && standing.pods.length === 0) {
+      if (present.trouble !== undefined) context.out(`whether pods run could not be seen: ${present.trouble}`);
       for (const directory of present.elsewhere)
         context.out(`pods run with ${directory}: ${typed('status')} --state ${directory} shows them`);
     }

@@ -78,6 +78,11 @@ const KNOWN: readonly { readonly says: RegExp; readonly why: string; readonly re
     remedy: 'put settings.yaml beside the files of the pods',
   },
   {
+    says: /containers\/storage\.conf.{0,20}permission denied/,
+    why: 'this user may not do that',
+    remedy: 'run it as the user that the pods belong to; as root pods are others than as a user',
+  },
+  {
     says: /userns.{0,40}auto|cannot set hostPath|keep-id/i,
     why: 'each pod would get users of its own, and none could read what another wrote',
     remedy: 'leave userns in containers.conf at its default',
