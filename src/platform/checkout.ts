@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** Replaced by the bundler with the version as a literal; undefined when run from source. */
@@ -8,6 +8,6 @@ declare const PODSERVE_VERSION: string | undefined;
 /** The checkout that this program runs from; undefined in the bundled program, which has none. */
 export function checkoutDirectory(): string | undefined {
   if (typeof PODSERVE_VERSION === 'string') return undefined;
-  const directory = fileURLToPath(new URL('../..', import.meta.url));
+  const directory = resolve(fileURLToPath(new URL('../..', import.meta.url)));
   return existsSync(join(directory, 'package-lock.json')) ? directory : undefined;
 }

@@ -6,6 +6,7 @@ import { MINUTE, SECOND, type Clock } from '../../platform/clock.ts';
 import { scrubbedEnvironment } from '../../platform/environment.ts';
 import { PodserveError, messageOf, systemCode } from '../../platform/errors.ts';
 import { callProgram, type Ending } from '../../platform/program.ts';
+import { INPUTS_LABEL } from './image-names.ts';
 import type { Podman } from './podman.ts';
 
 /** What the runtime image stands on. */
@@ -104,7 +105,11 @@ async function make(options: BaseOptions, unreachable: string): Promise<void> {
         problems: output.split('\n').slice(-8),
       });
     }
-    const changes = ['ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', 'CMD ["bash"]'];
+    const changes = [
+      'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+      'CMD ["bash"]',
+      `LABEL ${INPUTS_LABEL}=debian`,
+    ];
     const args = ['import', '--quiet', ...changes.flatMap((change) => ['--change', change]), archive, MADE];
     await podman.run('the base image could not be imported', args, { timeoutMs: PULL_MS, signal });
   } finally {

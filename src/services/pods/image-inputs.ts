@@ -18,7 +18,8 @@ export interface ImageInputs {
   readonly committedAt: number;
   /** Where the source is, empty when neither package.json nor git says so. */
   readonly source: string;
-  readonly node: { readonly version: string; readonly file: string; readonly sha256: string };
+  /** `integrity` is the lock file's checksum of the npm package that holds it. */
+  readonly node: { readonly version: string; readonly integrity: string; readonly file: string };
   /** The whole program in one file. */
   readonly bundle: { readonly file: string; readonly sha256: string };
 }
@@ -63,7 +64,7 @@ export async function gatherInputs(checkout: string, directory: string, env: Nod
     version,
     ...(await commitOf(checkout)),
     source: stated ?? withoutSecrets((await git(checkout, 'remote', 'get-url', 'origin')) ?? ''),
-    node: { version: locked[nodePackage]?.version ?? '', file: node, sha256: await digestOf(node) },
+    node: { version: locked[nodePackage]?.version ?? '', integrity: locked[nodePackage]?.integrity ?? '', file: node },
     bundle: { file: bundle, sha256: await digestOf(bundle) },
   };
 }
@@ -139,10 +140,11 @@ async function commitOf(checkout: string): Promise<{ revision: string; committed
   return { revision: changes === '' ? revision : `${revision}-modified`, committedAt: Number(time) };
 }
 
-/** What git prints, or undefined where there is none, or no repository. */
+/** What git prints, or undefined where there is none, or no repository. Another user's checkout is one too. */
 async function git(checkout: string, ...args: readonly string[]): Promise<string | undefined> {
   try {
-    return (await promisify(execFile)('git', ['-C', checkout, ...args], { timeout: MINUTE })).stdout.trim();
+    const ours = ['-c', `safe.directory=${checkout}`, '-C', checkout];
+    return (await promisify(execFile)('git', [...ours, ...args], { timeout: MINUTE })).stdout.trim();
   } catch {
     return undefined;
   }

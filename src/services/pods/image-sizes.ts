@@ -1,4 +1,3 @@
-import { idOf } from './base-image.ts';
 import { IMAGES, imageName, type ImageKind } from './image-names.ts';
 import { parseList, type Podman } from './podman.ts';
 
@@ -26,8 +25,8 @@ export interface LayerReport {
 
 /** The images that are here, lowest first. */
 export async function imageReports(podman: Podman, signal: AbortSignal): Promise<ImageReport[]> {
-  const reports = await Promise.all(IMAGES.map((kind) => imageReport(podman, kind, signal)));
-  return reports.filter((report) => report !== undefined);
+  const images = await inspectImages(podman, signal);
+  return Promise.all([...images].map(([kind, image]) => imageReport(podman, kind, image, signal)));
 }
 
 /** What the images take together: each layer once. */
@@ -36,8 +35,10 @@ export function sizeTogether(reports: readonly ImageReport[]): number {
   return [...sizes.values()].reduce((sum, size) => sum + size, 0);
 }
 
+/** Of what `podman image inspect` prints. */
 interface Inspected {
   readonly Id: string;
+  readonly RepoTags: readonly string[] | null;
   readonly Created: string;
   readonly Size: number;
   readonly Labels: Readonly<Record<string, string>> | null;
@@ -45,13 +46,24 @@ interface Inspected {
   readonly History: readonly { readonly created_by?: string; readonly empty_layer?: boolean }[];
 }
 
-async function imageReport(podman: Podman, kind: ImageKind, signal: AbortSignal): Promise<ImageReport | undefined> {
+/** The images that are here, lowest first. */
+export async function inspectImages(podman: Podman, signal: AbortSignal): Promise<ReadonlyMap<ImageKind, Inspected>> {
+  // With one missing podman fails, and prints the others.
+  const { stdout } = await podman.ask(['image', 'inspect', ...IMAGES.map(imageName)], { signal });
+  const found = parseList(stdout) as Inspected[];
+  return new Map(
+    IMAGES.flatMap((kind) => {
+      const image = found.find(({ RepoTags: tags }) => tags?.includes(imageName(kind)));
+      return image === undefined ? [] : [[kind, image]];
+    }),
+  );
+}
+
+async function imageReport(podman: Podman, kind: ImageKind, image: Inspected, signal: AbortSignal): Promise<ImageReport> {
   const name = imageName(kind);
-  if ((await idOf(podman, name, signal)) === undefined) return undefined;
-  const what = `${name} cannot be looked at`;
-  const [image] = parseList(await podman.run(what, ['image', 'inspect', name], { signal })) as Inspected[];
-  const steps = parseList(await podman.run(what, ['history', '--format', 'json', name], { signal })) as { size: number }[];
-  if (image === undefined) return undefined;
+  const steps = parseList(await podman.run(`${name} cannot be looked at`, ['history', '--format', 'json', name], { signal })) as {
+    size: number;
+  }[];
   const sizes = steps.toReversed();
   const filled = image.History.flatMap(({ empty_layer: empty }, index) =>
     empty === true ? [] : [{ madeBy: makerOf(image.History, index), size: sizes[index]?.size ?? 0 }],

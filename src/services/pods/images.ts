@@ -7,8 +7,9 @@ import type { Clock } from '../../platform/clock.ts';
 import { checkoutDirectory } from '../../platform/checkout.ts';
 import { PodserveError } from '../../platform/errors.ts';
 import { baseImage, idOf, type BaseImage } from './base-image.ts';
-import { gatherInputs, type ImageInputs } from './image-inputs.ts';
+import { digestOf, gatherInputs, type ImageInputs } from './image-inputs.ts';
 import { IMAGES, INPUTS_LABEL, imageName, type ImageKind } from './image-names.ts';
+import { inspectImages } from './image-sizes.ts';
 import { explainPodman } from './remedies.ts';
 import type { Podman } from './podman.ts';
 
@@ -40,8 +41,8 @@ const LAST_LINES = 12;
 
 /** The images that are not here. */
 export async function missingImages(podman: Podman, signal: AbortSignal): Promise<ImageKind[]> {
-  const ids = await Promise.all(IMAGES.map((kind) => idOf(podman, imageName(kind), signal)));
-  return IMAGES.filter((_, index) => ids[index] === undefined);
+  const here = await inspectImages(podman, signal);
+  return IMAGES.filter((kind) => !here.has(kind));
 }
 
 /**
@@ -63,13 +64,14 @@ export async function buildImages(options: BuildOptions): Promise<BuildReport> {
     const inputs = await gatherInputs(checkout, directory, env, signal);
     const fresh = options.fresh === true;
     const base = await baseImage({ podman, env, clock, wanted: options.base, fresh, say, signal });
+    const here = await standing(podman, signal);
     const built: ImageKind[] = [];
     const ids = new Map<string, string>([['base', base.id]]);
     for (const kind of IMAGES) {
       const below = [...ids.values()];
       const recipe: Recipe = { kind, context: join(checkout, 'images', kind), inputs, base, below };
       const digest = inputsDigest(recipe);
-      const before = await standing(podman, kind, signal);
+      const before = here.get(kind);
       if (!fresh && before?.inputs === digest) {
         ids.set(kind, before.id);
         continue;
@@ -108,19 +110,22 @@ interface Recipe {
 function inputsDigest({ kind, context, inputs, below }: Recipe): string {
   const files = readdirSync(context).toSorted();
   const own = files.map((file) => [file, readFileSync(join(context, file), 'base64')]);
-  const made = kind === 'runtime' ? inputs.node.sha256 : [inputs.version, inputs.revision, inputs.source, inputs.bundle.sha256];
+  const made = kind === 'runtime' ? inputs.node.integrity : [inputs.version, inputs.revision, inputs.source, inputs.bundle.sha256];
   return createHash('sha256')
     .update(JSON.stringify([own, made, below]))
     .digest('hex')
     .slice(0, 32);
 }
 
-async function standing(podman: Podman, kind: ImageKind, signal: AbortSignal): Promise<{ id: string; inputs: string } | undefined> {
-  const format = `{{.Id}} {{index .Labels "${INPUTS_LABEL}"}}`;
-  const { code, stdout } = await podman.ask(['image', 'inspect', '--format', format, imageName(kind)], { signal });
-  if (code !== 0) return undefined;
-  const [id = '', inputs = ''] = stdout.trim().split(' ');
-  return { id, inputs };
+interface Standing {
+  readonly id: string;
+  readonly inputs: string;
+}
+
+/** The images that are here, with what they were made from. */
+async function standing(podman: Podman, signal: AbortSignal): Promise<ReadonlyMap<ImageKind, Standing>> {
+  const images = await inspectImages(podman, signal);
+  return new Map([...images].map(([kind, { Id, Labels }]) => [kind, { id: Id, inputs: Labels?.[INPUTS_LABEL] ?? '' }]));
 }
 
 async function build(options: BuildOptions, recipe: Recipe, digest: string, directory: string): Promise<string> {
@@ -133,7 +138,7 @@ async function build(options: BuildOptions, recipe: Recipe, digest: string, dire
   const identity = { INPUTS: digest };
   const variables: Readonly<Record<string, string>> =
     kind === 'runtime'
-      ? { ...identity, BASE_IMAGE: base.name, NODE_SHA256: inputs.node.sha256, NODE_VERSION: inputs.node.version }
+      ? { ...identity, BASE_IMAGE: base.name, NODE_SHA256: await digestOf(inputs.node.file), NODE_VERSION: inputs.node.version }
       : kind === 'certificates'
         ? identity
         : { ...identity, VERSION: inputs.version, REVISION: inputs.revision, SOURCE: inputs.source };

@@ -15,7 +15,7 @@ const MADE = 'localhost/podserve-debian:trixie';
 
 /** A podman whose images are a table: building, pulling and importing puts one there. */
 interface FakePodman extends Podman {
-  readonly images: Map<string, { id: string; inputs: string }>;
+  readonly images: Map<string, { name: string; id: string; inputs: string }>;
   readonly calls: string[];
   buildFails: readonly string[] | undefined;
 }
@@ -25,9 +25,9 @@ function last(args: readonly string[]): string {
 }
 
 function fakePodman(here: readonly string[], registry: 'answers' | 'refuses' | 'is silent'): FakePodman {
-  const images = new Map(here.map((name) => [name, { id: `id-of-${name}`, inputs: '' }]));
+  const images = new Map(here.map((name) => [name, { name, id: `id-of-${name}`, inputs: '' }]));
   const calls: string[] = [];
-  const put = (name: string, inputs = ''): void => void images.set(name, { id: `id${calls.length}-of-${name}`, inputs });
+  const put = (name: string, inputs = ''): void => void images.set(name, { name, id: `id${calls.length}-of-${name}`, inputs });
   async function ask(args: readonly string[], { timeoutMs = 0 } = {}): Promise<PodmanAnswer> {
     calls.push(args.join(' '));
     if (args[0] === 'manifest') {
@@ -35,9 +35,14 @@ function fakePodman(here: readonly string[], registry: 'answers' | 'refuses' | '
       return { code: registry === 'answers' ? 0 : 125, stdout: '', stderr: 'Error: pinging registry: dial tcp: no such host\n' };
     }
     if (args[0] === 'pull' || args[0] === 'import') put(last(args));
-    const image = images.get(last(args));
-    if (args[1] === 'inspect' && image === undefined) return { code: 125, stdout: '', stderr: 'no such image' };
-    return { code: 0, stdout: args.join(' ').includes('Labels') ? `${image?.id} ${image?.inputs}\n` : `${image?.id}\n`, stderr: '' };
+    if (args[0] === 'image' && args[1] === 'inspect') {
+      const found = args.flatMap((name) => images.get(name) ?? []);
+      const code = args.slice(2).every((name) => name.startsWith('-') || name.startsWith('{') || images.has(name)) ? 0 : 125;
+      if (args.includes('--format')) return { code, stdout: `${found[0]?.id}\n`, stderr: '' };
+      const shown = found.map(({ name, id, inputs }) => ({ Id: id, RepoTags: [name], Labels: { 'io.podserve.inputs': inputs } }));
+      return { code, stdout: JSON.stringify(shown), stderr: '' };
+    }
+    return { code: 0, stdout: '', stderr: '' };
   }
   const fake: FakePodman = {
     images,
