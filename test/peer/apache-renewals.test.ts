@@ -1,17 +1,15 @@
 import assert from 'node:assert/strict';
-import { fork, type ChildProcess } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { lstatSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { test, type TestContext } from 'node:test';
+import { test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 
 import type { Bundle } from '../../src/certificate/bundle.ts';
 import { lockPublication } from '../../src/publication/lock.ts';
 import { publish } from '../../src/publication/publish.ts';
 import { apacheStack, fingerprint, newBundle, type Stack } from '../support/apache.ts';
-import type { LoadCounts, LoadOrder } from '../support/load-client.ts';
+import { startLoad } from '../support/load.ts';
 import { scaled } from '../support/scale.ts';
 
 const PUBLISHER = { host: 'test', command: 'test', version: '0' };
@@ -114,30 +112,6 @@ async function untilServed(stack: Stack, name: string, servername: string, bundl
 async function reloads(stack: Stack): Promise<number> {
   const { text } = await stack.get('/metrics');
   return Number(/^podserve_reloads_total\{.*\} (\d+)$/m.exec(text)?.[1]);
-}
-
-interface Load {
-  stop(): Promise<LoadCounts>;
-}
-
-async function startLoad(t: TestContext, order: LoadOrder): Promise<Load> {
-  const child = fork(fileURLToPath(new URL('../support/load-client.ts', import.meta.url)), { stdio: 'inherit', execArgv: [] });
-  t.after(() => child.kill('SIGKILL'));
-  child.send(order);
-  await message(child);
-  return {
-    stop() {
-      child.send('stop');
-      return message(child) as Promise<LoadCounts>;
-    },
-  };
-}
-
-function message(child: ChildProcess): Promise<unknown> {
-  const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-  child.once('message', resolve);
-  child.once('exit', (code) => reject(new Error(`the load ended with ${code}`)));
-  return promise;
 }
 
 function median(values: readonly number[]): number {
