@@ -1,9 +1,9 @@
-import { statSync, watch, type FSWatcher } from 'node:fs';
+import { lstatSync, statSync, watch, type FSWatcher } from 'node:fs';
 import { join } from 'node:path';
 
 import { CERTIFICATE_NAME } from '../certificate/spec.ts';
 import { systemCode } from '../platform/errors.ts';
-import { CURRENT, certificateDirectory, currentLink, listNames } from './layout.ts';
+import { CURRENT, FILES, certificateDirectory, currentLink, listNames } from './layout.ts';
 
 export interface WatchOptions {
   /**
@@ -15,6 +15,11 @@ export interface WatchOptions {
   readonly pollMs: number;
   /** Ends it: nothing is called afterwards, and nothing keeps the process alive. */
   readonly signal: AbortSignal;
+  /**
+   * Also tell, at the next poll, of files that are damaged or gone without a switch: for who can mend them. Of the
+   * first certificates alone (`OWN_WATCHES`), for it takes a dozen system calls for each.
+   */
+  readonly files?: boolean;
   /** `..data` of this certificate leads elsewhere than before, or is gone. Not called for what is there at the start. */
   onChange(name: string): void;
   /** The publication cannot be watched as it should be. Called once for each new trouble. */
@@ -42,6 +47,8 @@ export function watchPublication(root: string, options: WatchOptions): void {
   const { signal, pollMs } = options;
   if (signal.aborted) return;
   const links = new Map<string, string | undefined>();
+  /** What the files were like at the last poll, and whose. */
+  const files = new Map<string, { readonly link: string | undefined; readonly identity: string }>();
   const watched = new Map<string, Watched>();
   const dirty = new Set<string>();
   let everything = false;
@@ -70,6 +77,15 @@ export function watchPublication(root: string, options: WatchOptions): void {
     if (link === links.get(name) || signal.aborted) return;
     links.set(name, link);
     options.onChange(name);
+  }
+
+  function lookAtFiles(): void {
+    for (const [name, link] of [...links].slice(0, OWN_WATCHES)) {
+      const before = files.get(name);
+      const identity = identityOfFiles(root, name);
+      files.set(name, { link, identity });
+      if (before !== undefined && before.link === link && before.identity !== identity && !signal.aborted) options.onChange(name);
+    }
   }
 
   /** Sees to it that the directories that have the names now are watched, not others that had them before. */
@@ -113,6 +129,7 @@ export function watchPublication(root: string, options: WatchOptions): void {
     timer = setTimeout(poll, pollMs);
     rewatch();
     [...links.keys()].forEach(look);
+    if (options.files === true) lookAtFiles();
     const trouble = troubleOf();
     if (trouble !== undefined && trouble !== told && !signal.aborted) options.onTrouble(trouble);
     told = trouble;
@@ -135,6 +152,7 @@ export function watchPublication(root: string, options: WatchOptions): void {
   if (options.names !== 'all') for (const name of options.names) links.set(name, currentLink(root, name));
   else for (const name of listNames(root)) links.set(name, currentLink(root, name));
   rewatch();
+  if (options.files === true) lookAtFiles();
   let timer = setTimeout(poll, pollMs);
   signal.addEventListener(
     'abort',
@@ -146,6 +164,15 @@ export function watchPublication(root: string, options: WatchOptions): void {
     },
     { once: true },
   );
+}
+
+/** Nothing writes to a generation once it is published: whatever changes here was done to it. */
+function identityOfFiles(root: string, name: string): string {
+  return FILES.map((file) => {
+    const content = attempt(() => statSync(join(root, name, CURRENT, file)));
+    const plain = attempt(() => lstatSync(join(root, name, file)).ino);
+    return typeof content === 'string' ? `${content} ${plain}` : `${content.ino}:${content.size}:${content.ctimeMs} ${plain}`;
+  }).join();
 }
 
 /** The result, or the error's code. */

@@ -37,7 +37,8 @@ const WEB_SERVER_STARTS = 30 * SECOND;
 
 /**
  * The resident form: a full pass at the start and once a day, and each certificate at its own time in between;
- * also when another process published something, and at SIGHUP. Ends when the signal aborts.
+ * also when another process published something, when published files were damaged, and at SIGHUP. Ends when the
+ * signal aborts.
  */
 export async function runCron(state: CronState, options: CronOptions = {}): Promise<void> {
   const { clock, signal, paths } = state.service;
@@ -52,6 +53,7 @@ export async function runCron(state: CronState, options: CronOptions = {}): Prom
   });
   watchPublication(paths.certificates, {
     names: 'all',
+    files: true,
     pollMs: POLL_MS,
     signal,
     onChange(name) {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { cpSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -19,7 +19,7 @@ interface Heard {
 }
 
 /** Polls so seldom that only events can be in time, unless told otherwise. */
-function listen(t: TestContext, root: string, names: readonly string[] | 'all', pollMs = 600_000): Heard {
+function listen(t: TestContext, root: string, names: readonly string[] | 'all', pollMs = 600_000, files = false): Heard {
   const controller = new AbortController();
   t.after(() => controller.abort());
   const changes: string[] = [];
@@ -27,6 +27,7 @@ function listen(t: TestContext, root: string, names: readonly string[] | 'all', 
   let waiting: { name: string; resolve: () => void }[] = [];
   watchPublication(root, {
     names,
+    files,
     pollMs,
     signal: controller.signal,
     onChange(name) {
@@ -145,6 +146,29 @@ describe('a watch tells', () => {
     const next = heard.next('default');
     await publishOne(root);
     await next;
+  });
+
+  test('of files that are damaged, deleted or closed without a switch, but only who asks for it', async (t) => {
+    const root = scratchDirectory(t);
+    await publishOne(root);
+    const heard = listen(t, root, 'all', 50, true);
+    const other = listen(t, root, 'all', 50);
+    const current = join(root, 'default', '..data');
+    const damages = [
+      () => writeFileSync(join(current, 'fullchain.pem'), ''),
+      () => chmodSync(join(current, 'privkey.pem'), 0o000),
+      () => rmSync(join(current, 'combined.pem')),
+      () => rmSync(join(root, 'default', 'cert.pem')),
+    ];
+    for (const damage of damages) {
+      const news = heard.next('default');
+      damage();
+      await news;
+      const before = heard.changes.length;
+      await pause(200);
+      assert.equal(heard.changes.length, before);
+    }
+    assert.deepEqual(other.changes, []);
   });
 
   test('of changes by its poll where there is no event', async (t) => {
