@@ -18,7 +18,7 @@ describe('the shipped pods, one after the other', () => {
   const ends: (() => unknown)[] = [];
 
   before(async () => {
-    host = await podHost({ after: (end) => void ends.push(end as () => unknown) });
+    host = await podHost({ after: (end) => void ends.push(end) });
   });
 
   after(async () => {

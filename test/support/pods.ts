@@ -1,6 +1,5 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { TestContext } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
@@ -18,6 +17,9 @@ export const DEPLOY = fileURLToPath(new URL('../../deploy', import.meta.url));
  */
 const PODMAN = process.env['PODSERVE_TEST_PODMAN'] ?? fileURLToPath(new URL('../../node_modules/.cache/podman', import.meta.url));
 export const PODMAN_ENV = preparePodman(PODMAN).env;
+
+/** The pods of deploy/ and deploy/examples. */
+const SHIPPED = ['certificates', 'web', 'consumer', 'podserve', 'integration-test', 'wait-for-certs', 'wait-for-certs-loop'];
 
 export interface PlayOptions {
   /** Settings that differ from deploy/settings.yaml. */
@@ -44,6 +46,8 @@ export interface PodHost {
   podserve(args: readonly string[], options?: RunOptions): Promise<Finished>;
   logs(container: string): Promise<string>;
   removePod(name: string): Promise<void>;
+  /** Ends all pods, and begins with an empty data directory again. */
+  removeEverything(): Promise<void>;
   current(name?: string): Promise<Generation | undefined>;
   /** /status of a service in its pod, as JSON. */
   status(container: string, port: number): Promise<Record<string, unknown>>;
@@ -59,12 +63,11 @@ async function must(args: readonly string[]): Promise<string> {
   return stdout.trim();
 }
 
-export async function podHost(t: Pick<TestContext, 'after'>): Promise<PodHost> {
+export async function podHost(t: { after(end: () => unknown): void }): Promise<PodHost> {
   const base = scratchDirectory(t);
   const data = join(base, 'data');
   mkdirSync(join(data, 'config'), { recursive: true });
-  const ours = ['certificates', 'web', 'consumer', 'podserve'];
-  const clean = (): Promise<Finished> => podman(['pod', 'rm', '--force', '--ignore', '--time', '2', ...ours]);
+  const clean = (): Promise<Finished> => podman(['pod', 'rm', '--force', '--ignore', '--time', '0', ...SHIPPED]);
   await clean();
   t.after(clean);
   const render: PodHost['render'] = (file, { edit = (text: string) => text } = {}) => {
@@ -72,8 +75,8 @@ export async function podHost(t: Pick<TestContext, 'after'>): Promise<PodHost> {
     writeFileSync(rendered, edit(renderDeploy(readFileSync(join(DEPLOY, file), 'utf8'), data)));
     return rendered;
   };
-  const settingsFile = (settings: Readonly<Record<string, string>>): string => {
-    const file = join(base, 'settings.yaml');
+  const settingsFile = (of: string, settings: Readonly<Record<string, string>>): string => {
+    const file = join(base, `settings-for-${of.replaceAll('/', '-')}`);
     let text = readFileSync(join(DEPLOY, 'settings.yaml'), 'utf8');
     for (const [name, value] of Object.entries(settings)) {
       const line = new RegExp(`^  ${name}: .*$`, 'm');
@@ -90,7 +93,7 @@ export async function podHost(t: Pick<TestContext, 'after'>): Promise<PodHost> {
     must,
     async play(file, options = {}) {
       const network = options.network === undefined ? [] : ['--network', options.network];
-      await must(['kube', 'play', ...network, '--configmap', settingsFile(options.settings ?? {}), render(file, options)]);
+      await must(['kube', 'play', ...network, '--configmap', settingsFile(file, options.settings ?? {}), render(file, options)]);
     },
     exec: (container, args, { user } = {}) => podman(['exec', ...(user === undefined ? [] : ['--user', user]), container, ...args]),
     podserve: (args, options = {}) => run(PODSERVE, args, { ...options, env: { ...PODMAN_ENV, ...options.env } }),
@@ -100,6 +103,11 @@ export async function podHost(t: Pick<TestContext, 'after'>): Promise<PodHost> {
     },
     async removePod(name) {
       await must(['pod', 'rm', '--force', '--ignore', '--time', '2', name]);
+    },
+    async removeEverything() {
+      await clean();
+      for (const part of readdirSync(data)) rmSync(join(data, part), { recursive: true, force: true });
+      mkdirSync(join(data, 'config'));
     },
     current: (name = 'default') => readCurrent(join(data, 'certificates'), name),
     async status(container, port) {

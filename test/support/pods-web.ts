@@ -1,0 +1,110 @@
+import { randomBytes } from 'node:crypto';
+import { lstatSync, mkdirSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
+
+import { leafSha256 } from '../../src/certificate/bundle.ts';
+import { parseEndpoint } from '../../src/delivery/endpoint.ts';
+import { servedLeafSha256 } from '../../src/delivery/probe.ts';
+import type { ServiceStatus } from '../../src/services/certificates/status.ts';
+import type { StatusAnswer } from './apache.ts';
+import { startLoad, type Load } from './load.ts';
+import { eventually, type PodHost } from './pods.ts';
+import { scaled } from './scale.ts';
+
+const MEBIBYTE = 2 ** 20;
+/** The load takes about one a second of them, and must not be through before its end. */
+const LARGE_BYTES = scaled(640) * MEBIBYTE;
+
+export interface WebWish {
+  /** Where the published ports are. Default: as shipped. */
+  readonly host?: string;
+  readonly port?: number;
+  readonly servername?: string;
+}
+
+/** The leaf that is served now on the published port, by a handshake from the host. */
+export function servedLeaf({ host = '127.0.0.1', port = 443, servername = 'localhost' }: WebWish = {}): Promise<string> {
+  return servedLeafSha256(parseEndpoint(`https://${host}:${port}`), { servername, timeoutMs: 3000 });
+}
+
+/** The fingerprint of what is published now. */
+export async function publishedLeaf(host: PodHost): Promise<string | undefined> {
+  const current = await host.current();
+  return current === undefined ? undefined : leafSha256(current.bundle.leaf);
+}
+
+/**
+ * Waits until what is published is served.
+ * @returns milliseconds from the switch of the publication to the first handshake that showed it
+ */
+export async function untilServed(host: PodHost, wish: WebWish & { readonly ms?: number } = {}): Promise<number> {
+  const { ms = 10_000 } = wish;
+  let last: unknown;
+  for (const deadline = Date.now() + ms; Date.now() < deadline; await setTimeout(5)) {
+    const published = await publishedLeaf(host).catch(() => undefined);
+    if (published === undefined) continue;
+    const seen = await servedLeaf(wish).catch((error: unknown) => void (last = error));
+    if (seen === published) return Date.now() - lstatSync(join(host.data, 'certificates/default/..data')).ctimeMs;
+  }
+  throw new Error(`what is published was not served within ${ms} ms`, { cause: last });
+}
+
+export async function untilPublished(host: PodHost, container = 'certificates-certificates'): Promise<void> {
+  const published = async (): Promise<boolean> => (await host.current()) !== undefined;
+  await eventually(published, 'a certificate is published', 20_000, () => host.logs(container));
+}
+
+/** A renewal as a person forces it. */
+export async function renew(host: PodHost, container = 'certificates-certificates'): Promise<void> {
+  await host.must(['exec', container, 'podserve', 'certificates', '--mode', 'renew', '--force', '--state', '/data/state']);
+}
+
+/** The pods `certificates` and `web`, serving. */
+export async function playBoth(host: PodHost, options: Parameters<PodHost['play']>[1] = {}): Promise<void> {
+  await host.play('certificates.yaml', options);
+  await host.play('web.yaml', options);
+  await untilServed(host, { ms: 30_000 });
+}
+
+/** podserve.yaml with a site that has files for {@link startWebLoad}, and more keys. */
+export function configureSite(host: PodHost, more: Readonly<Record<string, unknown>> = {}): void {
+  const www = join(host.data, 'apache/www');
+  mkdirSync(www, { recursive: true });
+  writeFileSync(join(www, 'small.txt'), 'small');
+  writeFileSync(join(www, 'large.bin'), randomBytes(LARGE_BYTES));
+  configure(host, { apache: { sites: [{ certificate: 'default', root: '/data/state/apache/www' }] }, ...more });
+}
+
+export function configure(host: PodHost, config: Readonly<Record<string, unknown>>): void {
+  // JSON is YAML.
+  writeFileSync(join(host.data, 'config/podserve.yaml'), JSON.stringify(config));
+}
+
+/** Load from outside of the pods, on the port that the host publishes. */
+export function startWebLoad(t: TestContext, { port = 443 }: WebWish = {}): Promise<Load> {
+  return startLoad(t, { port, connections: 4, keepAlive: 4, small: '/small.txt', large: '/large.bin' });
+}
+
+/** The status code of plain HTTP from the host. */
+export async function httpStatus(url: string): Promise<number> {
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  const asking = request(url, { agent: false, timeout: 3000 }, (response) => {
+    response.resume();
+    resolve(response.statusCode ?? 0);
+  });
+  asking.once('timeout', () => asking.destroy(new Error(`${url} is silent`)));
+  asking.once('error', reject);
+  asking.end();
+  return promise;
+}
+
+export async function apacheStatus(host: PodHost, container = 'web-apache'): Promise<StatusAnswer> {
+  return (await host.status(container, 9082)) as unknown as StatusAnswer;
+}
+
+export async function certificatesStatus(host: PodHost, container = 'certificates-certificates'): Promise<ServiceStatus> {
+  return (await host.status(container, 9081)) as unknown as ServiceStatus;
+}
