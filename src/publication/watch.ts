@@ -47,8 +47,8 @@ export function watchPublication(root: string, options: WatchOptions): void {
   const { signal, pollMs } = options;
   if (signal.aborted) return;
   const links = new Map<string, string | undefined>();
-  /** What the files were like at the last poll, and whose. */
-  const files = new Map<string, { readonly link: string | undefined; readonly identity: string }>();
+  /** What the files were like when they were last looked at. */
+  const files = new Map<string, string>();
   const watched = new Map<string, Watched>();
   const dirty = new Set<string>();
   let everything = false;
@@ -76,15 +76,16 @@ export function watchPublication(root: string, options: WatchOptions): void {
     const link = currentLink(root, name);
     if (link === links.get(name) || signal.aborted) return;
     links.set(name, link);
+    if (options.files === true) files.set(name, identityOfFiles(root, name));
     options.onChange(name);
   }
 
   function lookAtFiles(): void {
-    for (const [name, link] of [...links].slice(0, OWN_WATCHES)) {
+    for (const name of [...links.keys()].slice(0, OWN_WATCHES)) {
       const before = files.get(name);
       const identity = identityOfFiles(root, name);
-      files.set(name, { link, identity });
-      if (before !== undefined && before.link === link && before.identity !== identity && !signal.aborted) options.onChange(name);
+      files.set(name, identity);
+      if (before !== undefined && before !== identity && !signal.aborted) options.onChange(name);
     }
   }
 

@@ -169,6 +169,12 @@ describe('a watch tells', () => {
       assert.equal(heard.changes.length, before);
     }
     assert.deepEqual(other.changes, []);
+    const fresh = heard.next('default');
+    await publishOne(root);
+    await fresh;
+    const damaged = heard.next('default');
+    rmSync(join(current, 'privkey.pem'));
+    await damaged;
   });
 
   test('of changes by its poll where there is no event', async (t) => {
