@@ -3,7 +3,7 @@ import { copyFileSync, cpSync, mkdtempSync, readFileSync, readdirSync, rmSync } 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import type { Clock } from '../../platform/clock.ts';
+import { SECOND, type Clock } from '../../platform/clock.ts';
 import { checkoutDirectory } from '../../platform/checkout.ts';
 import { PodserveError } from '../../platform/errors.ts';
 import { baseImage, idOf, type BaseImage } from './base-image.ts';
@@ -11,7 +11,7 @@ import { digestOf, gatherInputs, type ImageInputs } from './image-inputs.ts';
 import { IMAGES, INPUTS_LABEL, imageName, type ImageKind } from './image-names.ts';
 import { inspectImages } from './image-sizes.ts';
 import { explainPodman } from './remedies.ts';
-import type { Podman } from './podman.ts';
+import { parseList, type Podman } from './podman.ts';
 
 export interface BuildOptions {
   readonly podman: Podman;
@@ -129,7 +129,7 @@ async function standing(podman: Podman, signal: AbortSignal): Promise<ReadonlyMa
 }
 
 async function build(options: BuildOptions, recipe: Recipe, digest: string, directory: string): Promise<string> {
-  const { podman, signal, hear } = options;
+  const { podman, clock, signal, hear } = options;
   const { kind, inputs, base } = recipe;
   const context = join(directory, kind);
   cpSync(recipe.context, context, { recursive: true });
@@ -143,6 +143,7 @@ async function build(options: BuildOptions, recipe: Recipe, digest: string, dire
         ? identity
         : { ...identity, VERSION: inputs.version, REVISION: inputs.revision, SOURCE: inputs.source };
   const lines: string[] = [];
+  const began = clock.now();
   const code = await podman.follow(
     [
       'build',
@@ -165,11 +166,30 @@ async function build(options: BuildOptions, recipe: Recipe, digest: string, dire
     },
     signal,
   );
-  signal.throwIfAborted();
+  if (signal.aborted) {
+    await removeWorkingContainers(podman, began);
+    throw signal.reason;
+  }
   const id = code === 0 ? await idOf(podman, imageName(kind), signal) : undefined;
   if (id !== undefined) return id;
   throw new PodserveError('IMAGE_FAILED', `${imageName(kind)} could not be built`, {
     ...explainPodman(lines.join('\n')),
     problems: lines,
   });
+}
+
+/** What podman leaves behind when it is ended in the middle of a build: no container that runs, but its files. */
+async function removeWorkingContainers(podman: Podman, since: number): Promise<void> {
+  const { stdout } = await podman.ask(['ps', '--all', '--external', '--format', 'json']);
+  const left = (parseList(stdout) as External[]).filter(
+    ({ Created, Names }) => Created * SECOND >= since - SECOND && Names?.some((name) => /-working-container(?:-\d+)?$/.test(name)) === true,
+  );
+  if (left.length > 0) await podman.ask(['rm', '--force', ...left.map(({ Id }) => Id)]);
+}
+
+interface External {
+  readonly Id: string;
+  readonly Names: readonly string[] | null;
+  /** Seconds since 1970. */
+  readonly Created: number;
 }
