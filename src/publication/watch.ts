@@ -76,7 +76,7 @@ export function watchPublication(root: string, options: WatchOptions): void {
     const link = currentLink(root, name);
     if (link === links.get(name) || signal.aborted) return;
     links.set(name, link);
-    if (options.files === true) files.set(name, identityOfFiles(root, name));
+    if (options.files === true && (files.size < OWN_WATCHES || files.has(name))) files.set(name, identityOfFiles(root, name));
     options.onChange(name);
   }
 
