@@ -10,6 +10,9 @@ import type { CertificateReport } from '../services/consumer/report.ts';
 const STOP_AFTER = 2 * SECOND;
 /** Daemons that are not ours may have much to read; a wrong answer is asked for again so long. */
 const SERVED_WITHIN = 10 * SECOND;
+/** Nothing tells when the old processes of a daemon that is not ours have stopped to accept: it is looked at longer. */
+const LOOKS_MORE = 2;
+const LOOK_EVERY = 30;
 const LOOK_FOR_PLACE = SECOND;
 
 export const command: Command = {
@@ -86,7 +89,10 @@ async function run(args: Arguments, context: Context): Promise<number> {
     hold: copy,
     clock,
     log,
-    verify: (targets, options) => verifyServed(targets, { deadlineMs: SERVED_WITHIN, ...options }),
+    verify: (targets, options = {}) => {
+      const confirmations = LOOKS_MORE * (options.confirmations ?? 1);
+      return verifyServed(targets, { deadlineMs: SERVED_WITHIN, intervalMs: LOOK_EVERY, ...options, confirmations });
+    },
   });
   await using status =
     wish.status === undefined
