@@ -89,8 +89,8 @@ async function run(args: Arguments, context: Context): Promise<number> {
     hold: copy,
     clock,
     log,
-    verify: (targets, options = {}) => {
-      const confirmations = LOOKS_MORE * (options.confirmations ?? 1);
+    verify: (targets, options) => {
+      const confirmations = LOOKS_MORE * (options?.confirmations ?? 1);
       return verifyServed(targets, { deadlineMs: SERVED_WITHIN, intervalMs: LOOK_EVERY, ...options, confirmations });
     },
   });

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { existsSync, lstatSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { lstatSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 
 import { fingerprint, newBundle } from '../support/apache.ts';
-import { podserve, run } from '../support/command.ts';
-import { consumeStack, nginx, type ConsumeStack } from '../support/consume.ts';
+import { run } from '../support/command.ts';
+import { consumeStack, nginx, servingNginx } from '../support/consume.ts';
 import { publishByHand } from '../support/hand-publication.ts';
 import { startLoad } from '../support/load.ts';
 import { randomStream, scaled } from '../support/scale.ts';
@@ -90,7 +90,7 @@ test('renewals under load break no request of nginx, and each is served within t
 });
 
 test('a generation with the key of another certificate never reaches nginx, and the next good one does', async (t) => {
-  const { stack, daemon, first } = await serving(t);
+  const { stack, daemon, first } = await servingNginx(t);
   stack.start({ onChange: stack.noting(daemon.reload), check: daemon.check });
   await stack.until(isServed);
   const other = await newBundle();
@@ -108,7 +108,7 @@ test('a generation with the key of another certificate never reaches nginx, and 
 });
 
 test('a generation that --check refuses is taken back before nginx hears of it', async (t) => {
-  const { stack, daemon, first } = await serving(t);
+  const { stack, daemon, first } = await servingNginx(t);
   const check = `test "$PODSERVE_GENERATION" != 2 || { echo two is bad; exit 1; }; ${daemon.check}`;
   stack.start({ onChange: stack.noting(daemon.reload), check });
   await stack.until(isServed);
@@ -124,7 +124,7 @@ test('a generation that --check refuses is taken back before nginx hears of it',
 });
 
 test('a reload that fails goes back to the last good one, loudly, and is not tried in a loop', async (t) => {
-  const { stack, daemon, first } = await serving(t);
+  const { stack, daemon, first } = await servingNginx(t);
   const consume = stack.start({ onChange: stack.noting(`test "$PODSERVE_GENERATION" != 2 && ${daemon.reload}`) });
   await stack.until(isServed);
   const bad = await stack.publish();
@@ -143,7 +143,7 @@ test('a reload that fails goes back to the last good one, loudly, and is not tri
 });
 
 test('a reload that says yes and does nothing is seen through: the last good copy is put back, with an alarm', async (t) => {
-  const { stack, daemon, first } = await serving(t);
+  const { stack, daemon, first } = await servingNginx(t);
   stack.start({ onChange: stack.noting(`test "$PODSERVE_GENERATION" = 2 || ${daemon.reload}`) });
   await stack.until(isServed);
   await stack.publish();
@@ -159,7 +159,7 @@ test('a reload that says yes and does nothing is seen through: the last good cop
 });
 
 test('consume started again with nothing new has nginx reload nothing, and takes what came meanwhile', async (t) => {
-  const { stack, daemon } = await serving(t);
+  const { stack, daemon } = await servingNginx(t);
   for (let count = 0; count < 3; count += 1) {
     const consume = stack.start({ onChange: stack.noting(daemon.reload) });
     await stack.until(isServed);
@@ -177,7 +177,7 @@ test('consume started again with nothing new has nginx reload nothing, and takes
 });
 
 test('killed at any moment of a delivery, the copy always matches, and the next start brings it to its end', async (t) => {
-  const { stack, daemon } = await serving(t);
+  const { stack, daemon } = await servingNginx(t);
   const random = randomStream('consume killed');
   for (let count = 0; count < scaled(50); count += 1) {
     const consume = stack.start({ onChange: `sleep 0.05; ${daemon.reload}`, check: daemon.check });
@@ -202,7 +202,7 @@ test('killed at any moment of a delivery, the copy always matches, and the next 
 });
 
 test('SIGTERM ends within five seconds while a command hangs, and leaves nginx serving and a copy that it can start on', async (t) => {
-  const { stack, daemon, first } = await serving(t);
+  const { stack, daemon, first } = await servingNginx(t);
   const consume = stack.start({ onChange: stack.noting('trap "" TERM; sleep 60 & wait; sleep 60') });
   await stack.until(isServed);
   const next = await stack.publish();
@@ -219,7 +219,7 @@ test('SIGTERM ends within five seconds while a command hangs, and leaves nginx s
 });
 
 test('a command that hangs is ended after its time-out and counts as failed', async (t) => {
-  const { stack, first } = await serving(t);
+  const { stack, first } = await servingNginx(t);
   stack.start({ onChange: 'sleep 60', more: ['--timeout', '0.5'] });
   await stack.until(isServed);
   await stack.publish();
@@ -248,7 +248,7 @@ test('nginx stopped during a renewal takes it soon after it was started again', 
 });
 
 test('nginx that serves something else than the copy is told again', async (t) => {
-  const { stack, daemon, first } = await serving(t);
+  const { stack, daemon, first } = await servingNginx(t);
   // A hand that loaded other files meanwhile: the copy changed under consume, and was put back.
   const consume = stack.start({ onChange: stack.noting(daemon.reload) });
   await stack.until(isServed);
@@ -267,141 +267,3 @@ test('nginx that serves something else than the copy is told again', async (t) =
   assert.equal(stack.calls(), 1);
   assert.equal(await stack.served(), fingerprint(first));
 });
-
-test('the copies are for their owner and the given group; others read certificates alone', async (t) => {
-  const root = process.geteuid?.() === 0;
-  const gid = root ? 60_800 : (process.getegid?.() ?? 0);
-  const { stack, daemon } = await serving(t, ['--group', String(gid)]);
-  stack.start({ onChange: daemon.reload, more: ['--group', String(gid)] });
-  await stack.until(isServed);
-  for (let count = 0; count < 3; count += 1) {
-    const bundle = await stack.publish();
-    await stack.until(({ ready, certificates }) => ready && certificates[0]?.served?.leafSha256 === fingerprint(bundle));
-  }
-  const modes = ['cert.pem', 'chain.pem', 'fullchain.pem', 'privkey.pem', 'combined.pem'].map((file) => {
-    const stat = statSync(join(stack.copy, file));
-    return `${file} ${(stat.mode & 0o777).toString(8)} ${stat.gid === gid}`;
-  });
-  assert.deepEqual(
-    modes.slice(0, 3).map((mode) => mode.split(' ')[1]),
-    ['644', '644', '644'],
-  );
-  assert.deepEqual(modes.slice(3), ['privkey.pem 640 true', 'combined.pem 640 true']);
-  if (!root) return;
-  const reads = async (group: number, file: string): Promise<number | null> =>
-    (await run('setpriv', ['--reuid', '65534', '--regid', String(group), '--clear-groups', 'cat', join(stack.copy, file)])).code;
-  for (const file of ['privkey.pem', 'combined.pem']) {
-    assert.equal(await reads(gid, file), 0, `the group cannot read ${file}`);
-    assert.notEqual(await reads(65_534, file), 0, `everybody can read ${file}`);
-  }
-  assert.equal(await reads(65_534, 'fullchain.pem'), 0);
-});
-
-test('commands are told name, generation and copy, and no secret of ours and no trust store', async (t) => {
-  const { stack, daemon } = await serving(t);
-  const dump = join(stack.directory, 'environment');
-  const env = { SSL_CERT_FILE: '/nowhere.pem', SSL_KEY_FILE: '/nowhere.key', ADMIN_PASSWORD: 'hush', HARMLESS: 'yes' };
-  const consume = stack.start({ onChange: `env > ${dump}; ${daemon.reload}` }, { env });
-  await stack.until(isServed);
-  const bundle = await stack.publish();
-  await stack.until(({ certificates }) => certificates[0]?.served?.leafSha256 === fingerprint(bundle));
-  const lines = readFileSync(dump, 'utf8').split('\n');
-  for (const line of ['PODSERVE_NAME=default', 'PODSERVE_GENERATION=2', `PODSERVE_DIR=${stack.copy}`, 'HARMLESS=yes']) {
-    assert.ok(lines.includes(line), line);
-  }
-  assert.deepEqual(
-    lines.filter((line) => /^SSL_|PASSWORD/.test(line)),
-    [],
-  );
-  assert.doesNotMatch(consume.output(), /PRIVATE KEY|hush/);
-});
-
-test('the directory of one certificate alone is consumed as well, mounted before or after the start', async (t) => {
-  const stack = await consumeStack(t);
-  const daemon = nginx(t, stack);
-  const own = join(stack.root, 'default');
-  const more = ['--dir', own];
-  const consume = stack.start({ onChange: stack.noting(daemon.reload), more });
-  await stack.until(({ certificates }) => certificates[0]?.state === 'missing');
-  await stack.publish();
-  await stack.until(({ certificates }) => certificates[0]?.state === 'pending');
-  await daemon.start();
-  await stack.until(isServed);
-  const next = await stack.publish();
-  const { certificates } = await stack.until(({ certificates: all }) => all[0]?.served?.leafSha256 === fingerprint(next));
-  assert.ok((certificates[0]?.servedAfterMs ?? Infinity) < 1500, `noticed by the poll alone: ${certificates[0]?.servedAfterMs} ms`);
-  consume.child.kill('SIGTERM');
-  await consume.done;
-});
-
-test('a copy that somebody damages is made again', async (t) => {
-  const { stack, daemon, first } = await serving(t);
-  const consume = stack.start({ onChange: daemon.reload, check: daemon.check });
-  await stack.until(isServed);
-  consume.child.kill('SIGKILL');
-  await consume.done;
-  writeFileSync(join(stack.copy, '..data/privkey.pem'), 'garbage');
-  rmSync(join(stack.copy, 'fullchain.pem'));
-  stack.start({ onChange: daemon.reload, check: daemon.check });
-  await stack.until(isServed);
-  assert.equal(readFileSync(join(stack.copy, 'privkey.pem'), 'utf8'), first.privateKeyPem);
-  assert.equal(readFileSync(join(stack.copy, 'fullchain.pem'), 'utf8'), first.leafPem + first.chainPem);
-});
-
-test('two of them never keep one copy, and a file of somebody else is never overwritten', async (t) => {
-  const { stack, daemon } = await serving(t);
-  stack.start({ onChange: daemon.reload });
-  await stack.until(isServed);
-  const second = await stack.once({ onChange: daemon.reload });
-  assert.equal(second.code, 1);
-  assert.match(
-    second.stderr,
-    /^podserve: another podserve consume keeps this copy: .*copy: held by podserve consume on host .*--copy-to DIR\n$/,
-  );
-  const elsewhere = join(stack.directory, 'www');
-  writeFileSync(join(elsewhere, 'privkey.pem'), 'mine');
-  const { code, stderr } = await stack.once({ onChange: 'true', more: ['--copy-to', elsewhere] });
-  assert.equal(code, 1);
-  assert.match(stderr, /there is a file already where the copy belongs: .*privkey\.pem/);
-  assert.equal(readFileSync(join(elsewhere, 'privkey.pem'), 'utf8'), 'mine');
-});
-
-test('wrong usage is one line and exit code 2, and touches nothing', async (t) => {
-  const stack = await consumeStack(t);
-  const wrong: [string[], RegExp][] = [
-    [['--probe', 'https://localhost'], /--on-change/],
-    [['--on-change', 'true'], /--probe/],
-    [['--on-change', 'true', '--probe', 'ftp://localhost'], /cannot be probed/],
-    [['--on-change', 'true', '--probe', 'https://localhost', '--name', '../x'], /--name/],
-    [['--on-change', 'true', '--probe', 'https://localhost', '--group', 'no-such-group'], /--group.*no such group/],
-    [['--on-change', 'true', '--probe', 'https://localhost', '--timeout', 'soon'], /--timeout/],
-    [['--on-change', 'true', '--probe', 'https://localhost', '--status', 'x:y:z'], /--status/],
-    [['--on-change', 'true', '--probe', 'https://localhost', '--servername', 'a b'], /a b/],
-    [
-      ['--on-change', 'true', '--probe', 'https://localhost', '--dir', stack.root, '--copy-to', join(stack.root, 'x')],
-      /outside the publication/,
-    ],
-  ];
-  for (const [args, pattern] of wrong) {
-    const { code, stderr, stdout } = await podserve(['consume', ...args, '--state', join(stack.directory, 'state')]);
-    assert.equal(code, 2, stderr);
-    assert.match(stderr, pattern);
-    assert.equal(stderr.trim().split('\n').length, 1, stderr);
-    assert.equal(stdout, '');
-  }
-  assert.ok(!existsSync(stack.root) && !existsSync(join(stack.directory, 'state')));
-});
-
-/** nginx that serves a first generation which consume has delivered and seen. */
-async function serving(
-  t: Parameters<typeof consumeStack>[0],
-  more: readonly string[] = [],
-): Promise<{ stack: ConsumeStack; daemon: ReturnType<typeof nginx>; first: Awaited<ReturnType<typeof newBundle>> }> {
-  const stack = await consumeStack(t);
-  const daemon = nginx(t, stack);
-  const first = await stack.publish();
-  const { code, stderr } = await stack.once({ onChange: daemon.reload, more });
-  assert.equal(code, 0, stderr);
-  await daemon.start();
-  return { stack, daemon, first };
-}

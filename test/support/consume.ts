@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -51,7 +52,14 @@ export async function consumeStack(t: TestContext): Promise<ConsumeStack> {
   const endpoint = parseEndpoint(`https://127.0.0.1:${port}`);
   const args = ({ onChange, check, more = [] }: ConsumeWish): string[] => [
     'consume',
-    ...['--dir', root, '--copy-to', copy, '--probe', endpoint.url, '--on-change', onChange],
+    '--dir',
+    root,
+    '--copy-to',
+    copy,
+    '--probe',
+    endpoint.url,
+    '--on-change',
+    onChange,
     ...(check === undefined ? [] : ['--check', check]),
     ...more,
   ];
@@ -146,4 +154,18 @@ export function startMaster(t: TestContext, program: string, args: readonly stri
   const running = start(t, program, args);
   started.push(running);
   return running;
+}
+
+/** nginx that serves a first generation which consume has delivered and seen. */
+export async function servingNginx(
+  t: TestContext,
+  more: readonly string[] = [],
+): Promise<{ stack: ConsumeStack; daemon: Nginx; first: Bundle }> {
+  const stack = await consumeStack(t);
+  const daemon = nginx(t, stack);
+  const first = await stack.publish();
+  const { code, stderr } = await stack.once({ onChange: daemon.reload, more });
+  assert.equal(code, 0, stderr);
+  await daemon.start();
+  return { stack, daemon, first };
 }
