@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 
 import type { BuildReport } from '../../src/services/pods/images.ts';
 import type { ImageReport } from '../../src/services/pods/image-sizes.ts';
-import { podserve, run, type Finished } from '../support/command.ts';
+import { PODSERVE, podserve, run, start, type Finished } from '../support/command.ts';
 import { PODMAN_ENV, eventually } from '../support/pods.ts';
 import { scratchDirectory } from '../support/scratch.ts';
 
@@ -44,6 +44,15 @@ async function container(t: TestContext, image: string, ...options: readonly str
 /** A shell command in a container of its own. */
 function shell(image: string, command: string, ...options: readonly string[]): Promise<string> {
   return must('run', '--rm', '--network=none', '--entrypoint=bash', ...options, `${PREFIX}${image}`, '-c', command);
+}
+
+function imageIds(): Promise<string> {
+  return must('images', '--quiet', '--filter', `reference=${PREFIX}*`);
+}
+
+/** Those in the middle of a build too. */
+function containerNames(): Promise<string> {
+  return must('ps', '--all', '--external', '--format', '{{.Names}}');
 }
 
 function stateDirectory(t: TestContext): string {
@@ -144,6 +153,17 @@ test('one checkout gives the same layers each time', async (t) => {
     layers.push(await must('image', 'inspect', '--format', '{{json .RootFS.Layers}}', tag));
   }
   assert.equal(layers[0], layers[1]);
+});
+
+test('a build that is ended leaves the images as they were, and no container', async (t) => {
+  const earlier = [await imageIds(), await containerNames()];
+  const fresh = start(t, PODSERVE, ['images', 'build', '--fresh', '--base', built.base.name], { env: PODMAN_ENV });
+  await eventually(async () => (await containerNames()).includes('working-container'), 'a step of the build runs');
+  fresh.child.kill('SIGTERM');
+  const { code, stderr } = await fresh.done;
+  assert.equal(code, 1);
+  assert.match(stderr, /stopped before it was done/);
+  assert.deepEqual([await imageIds(), await containerNames()], earlier);
 });
 
 test('process 1 of every image reaps the orphans of others, which podserve as process 1 would not', async (t) => {
