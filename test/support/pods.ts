@@ -25,6 +25,8 @@ export interface PlayOptions {
   /** Settings that differ from deploy/settings.yaml. */
   readonly settings?: Readonly<Record<string, string>>;
   readonly network?: string;
+  /** `--replace`: ends the pod of that name first. */
+  readonly replace?: boolean;
   /** Changes the text before it is played: only where the file cannot be played as it is. */
   readonly edit?: (text: string) => string;
 }
@@ -93,7 +95,16 @@ export async function podHost(t: { after(end: () => unknown): void }): Promise<P
     must,
     async play(file, options = {}) {
       const network = options.network === undefined ? [] : ['--network', options.network];
-      await must(['kube', 'play', ...network, '--configmap', settingsFile(file, options.settings ?? {}), render(file, options)]);
+      const replace = options.replace === true ? ['--replace'] : [];
+      await must([
+        'kube',
+        'play',
+        ...replace,
+        ...network,
+        '--configmap',
+        settingsFile(file, options.settings ?? {}),
+        render(file, options),
+      ]);
     },
     exec: (container, args, { user } = {}) => podman(['exec', ...(user === undefined ? [] : ['--user', user]), container, ...args]),
     podserve: (args, options = {}) => run(PODSERVE, args, { ...options, env: { ...PODMAN_ENV, ...options.env } }),
@@ -120,8 +131,13 @@ export async function podHost(t: { after(end: () => unknown): void }): Promise<P
 
 /** Asks until it is so; fails with what was wished and what `last` says. */
 export async function eventually(wish: () => Promise<boolean>, what: string, ms = 20_000, last?: () => Promise<string>): Promise<void> {
+  let cause: unknown;
   for (const deadline = Date.now() + ms; Date.now() < deadline; await setTimeout(50)) {
-    if (await wish().catch(() => false)) return;
+    try {
+      if (await wish()) return;
+    } catch (error) {
+      cause = error;
+    }
   }
-  throw new Error(`within ${ms} ms it did not come about that ${what}\n${(await last?.()) ?? ''}`);
+  throw new Error(`within ${ms} ms it did not come about that ${what}\n${(await last?.()) ?? ''}`, { cause });
 }
