@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { lstatSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -9,10 +9,11 @@ import { fingerprint, newBundle } from '../support/apache.ts';
 import { run, type Running } from '../support/command.ts';
 import { consumeStack, nginx, startMaster, type ConsumeStack } from '../support/consume.ts';
 import { publishByHand } from '../support/hand-publication.ts';
-import { startLoad } from '../support/load.ts';
+import { longDownload, startLoad } from '../support/load.ts';
 import { scaled } from '../support/scale.ts';
 import { freePort } from '../support/scratch.ts';
 
+const RENEWALS = scaled(200);
 const isServed = ({ ready }: { ready: boolean }): boolean => ready;
 
 /** The commands of docs/consume.md, by how HAProxy is brought to take a new certificate. */
@@ -23,7 +24,7 @@ for (const [way, command] of Object.entries(DOCUMENTED)) {
     const { stack, haproxy, large, onChange, check } = await serving(t, command);
     stack.start({ onChange: stack.noting(onChange), check });
     await stack.until(isServed);
-    const renewals = scaled(200);
+    const renewals = RENEWALS;
     const load = await startLoad(t, { port: stack.port, connections: 3, keepAlive: 3, small: '/small.txt', large: '/large.bin' });
     const took: number[] = [];
     for (let count = 0; count < renewals; count += 1) {
@@ -85,7 +86,7 @@ async function serving(t: TestContext, documented: Documented): Promise<Serving>
   const at = (name: string): string => join(stack.directory, name);
   const plain = await freePort();
   const behind = nginx(t, stack, plain);
-  const large = randomBytes(64 * 1024 * 1024);
+  const large = longDownload(RENEWALS);
   writeFileSync(join(behind.served, 'large.bin'), large);
   await behind.start();
   const lines = [

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { lstatSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -9,9 +9,10 @@ import { fingerprint, newBundle } from '../support/apache.ts';
 import { run } from '../support/command.ts';
 import { consumeStack, nginx, servingNginx } from '../support/consume.ts';
 import { publishByHand } from '../support/hand-publication.ts';
-import { startLoad } from '../support/load.ts';
+import { longDownload, startLoad } from '../support/load.ts';
 import { randomStream, scaled } from '../support/scale.ts';
 
+const RENEWALS = scaled(200);
 const isServed = ({ ready }: { ready: boolean }): boolean => ready;
 
 test('consume started before there is any certificate waits, and nginx started on its copy serves it untold', async (t) => {
@@ -60,14 +61,14 @@ test('--once delivers before nginx runs, delivers to one that runs, and says whe
 test('renewals under load break no request of nginx, and each is served within two seconds', async (t) => {
   const stack = await consumeStack(t);
   const daemon = nginx(t, stack);
-  const large = randomBytes(64 * 1024 * 1024);
+  const large = longDownload(RENEWALS);
   writeFileSync(join(daemon.served, 'large.bin'), large);
   await stack.publish();
   await stack.once({ onChange: daemon.reload });
   await daemon.start();
   stack.start({ onChange: stack.noting(daemon.reload), check: daemon.check });
   await stack.until(isServed);
-  const renewals = scaled(200);
+  const renewals = RENEWALS;
   const load = await startLoad(t, { port: stack.port, connections: 3, keepAlive: 3, small: '/small.txt', large: '/large.bin' });
   const took: number[] = [];
   for (let count = 0; count < renewals; count += 1) {

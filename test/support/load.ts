@@ -1,4 +1,5 @@
 import { fork, type ChildProcess } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
@@ -28,4 +29,9 @@ function message(child: ChildProcess): Promise<unknown> {
   child.once('message', resolve);
   child.once('exit', (code) => reject(new Error(`the load ended with ${code}`)));
   return promise;
+}
+
+/** Something to download slowly for as long as so many renewals last, at some 2 s each. */
+export function longDownload(renewals: number): Buffer {
+  return Buffer.alloc((64 + 2 * renewals) * 1024 * 1024, randomBytes(65_537));
 }
