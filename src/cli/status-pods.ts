@@ -26,7 +26,8 @@ const HTTPS = 443;
 export async function standPods({ podman, here }: Present, paths: StatePaths, context: Context): Promise<Standing> {
   const { signal } = context;
   const pods = await askPods(podman, here, signal);
-  const inside = (await askInside(podman, pods, paths.certificates, signal)) ?? (await fromHost(paths, context));
+  const answer = await askInside(podman, pods, paths.certificates, signal);
+  const inside = answer === undefined || answer === 'silent' ? await fromHost(paths, context) : answer;
   const services = servicesOf(pods);
   const published = await askPublished(pods, inside.status, signal);
   const endpoints = [...inside.endpoints, ...published];
@@ -38,6 +39,7 @@ export async function standPods({ podman, here }: Present, paths: StatePaths, co
     services,
     pods,
     troubles: [
+      ...(answer === 'silent' ? ['podserve status in the container certificates does not answer: what follows is read from here'] : []),
       ...inside.troubles,
       ...pods.flatMap(({ name, containers }) =>
         containers

@@ -1,6 +1,7 @@
 import { SECOND } from '../../platform/clock.ts';
+import { PodserveError } from '../../platform/errors.ts';
 import { listAt } from './answer.ts';
-import { parseList, type Podman } from './podman.ts';
+import { parseList, type Podman, type PodmanAnswer } from './podman.ts';
 import type { PodContainer } from './pods.ts';
 
 export interface Readiness {
@@ -19,7 +20,9 @@ export async function askReady(podman: Podman, container: PodContainer, signal: 
   const { state, exitCode, name, tells } = container;
   if (state !== 'running') return notYet(`its container is ${state}${state === 'exited' ? ` (exit code ${exitCode})` : ''}`);
   if (!tells) return { ready: true, reasons: [], answers: false };
-  const { code, stdout, stderr } = await podman.ask(['exec', name, READY_PROGRAM], { timeoutMs: ANSWER_WITHIN, signal });
+  const answer = await askPatiently(podman, name, signal);
+  if (answer === undefined) return notYet(`it does not answer within ${ANSWER_WITHIN / SECOND} s`);
+  const { code, stdout, stderr } = answer;
   if (code === 0) return { ready: true, reasons: [], answers: true };
   if (/container state improper|is not running/.test(stderr)) return notYet(`it does not stay up${times(container.restarts)}`);
   const reasons = listAt(parseList(stdout.slice(Math.max(0, stdout.indexOf('{'))))[0], 'reasons').map(String);
@@ -32,6 +35,15 @@ export async function askReady(podman: Podman, container: PodContainer, signal: 
 export async function lastWords(podman: Podman, container: string): Promise<string | undefined> {
   const { stdout, stderr } = await podman.ask(['logs', '--tail', '1', container], { timeoutMs: ANSWER_WITHIN });
   return lastLine(stdout) ?? lastLine(stderr);
+}
+
+async function askPatiently(podman: Podman, name: string, signal: AbortSignal): Promise<PodmanAnswer | undefined> {
+  try {
+    return await podman.ask(['exec', name, READY_PROGRAM], { timeoutMs: ANSWER_WITHIN, signal });
+  } catch (error) {
+    if (error instanceof PodserveError && error.code === 'PODMAN_FAILED') return undefined;
+    throw error;
+  }
 }
 
 function times(restarts: number): string {

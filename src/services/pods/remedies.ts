@@ -19,7 +19,7 @@ const KNOWN: readonly { readonly says: RegExp; readonly why: string; readonly re
     remedy: 'apt-get install catatonit',
   },
   {
-    says: /OCI runtime "?(?:crun|runc)\S* not found|(?:crun|runc)"?: (?:executable file not found|no such file)/i,
+    says: /OCI runtime \S+ not found|(?:crun|runc)"?: (?:executable file not found|no such file)/i,
     why: 'the container runtime is missing',
     remedy: 'apt-get install runc (or crun), and see runtime below [engine] in /etc/containers/containers.conf',
   },

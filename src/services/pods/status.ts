@@ -1,5 +1,6 @@
 import type { StatusAnswer } from '../ask-status.ts';
 import { SECOND } from '../../platform/clock.ts';
+import { PodserveError } from '../../platform/errors.ts';
 import type { ServiceStatus } from '../certificates/status.ts';
 import type { EndpointStatus } from '../endpoint-status.ts';
 import { listAt, textAt } from './answer.ts';
@@ -47,29 +48,38 @@ export interface InsideStatus {
 }
 
 /** It asks endpoints, which takes as long as the slowest. */
-const ANSWER_WITHIN = 20 * SECOND;
+const ANSWER_WITHIN = 15 * SECOND;
 
 /**
  * Asked inside because there the configuration's paths and names are what they mean: endpoints are pods' names.
- * Undefined where no certificate service runs, or one that does not answer.
+ * Undefined where no certificate service runs.
  */
 export async function askInside(
   podman: Podman,
   pods: readonly PodStanding[],
   publication: string,
   signal: AbortSignal,
-): Promise<InsideStatus | undefined> {
+): Promise<InsideStatus | 'silent' | undefined> {
   const container = pods
     .flatMap(({ containers }) => containers)
     .find(({ service, state }) => service === 'certificates' && state === 'running');
   if (container === undefined) return undefined;
-  const { stdout } = await podman.ask(['exec', container.name, 'podserve', 'status', '--json'], { timeoutMs: ANSWER_WITHIN, signal });
-  const [answer] = parseList(stdout);
-  if (textAt(answer, 'at') === undefined || typeof answer !== 'object' || answer === null) return undefined;
+  const answer = await statusInside(podman, container.name, signal);
+  if (textAt(answer, 'at') === undefined || typeof answer !== 'object' || answer === null) return 'silent';
   const status = { ...answer, publication } as ServiceStatus;
   return {
     status,
     endpoints: listAt(answer, 'endpoints') as readonly EndpointStatus[],
     troubles: listAt(answer, 'troubles').map(String),
   };
+}
+
+async function statusInside(podman: Podman, container: string, signal: AbortSignal): Promise<unknown> {
+  try {
+    const { stdout } = await podman.ask(['exec', container, 'podserve', 'status', '--json'], { timeoutMs: ANSWER_WITHIN, signal });
+    return parseList(stdout)[0];
+  } catch (error) {
+    if (error instanceof PodserveError && error.code === 'PODMAN_FAILED') return undefined;
+    throw error;
+  }
 }
