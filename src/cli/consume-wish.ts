@@ -1,6 +1,7 @@
 import { readFileSync, realpathSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
+import { parseIdentifier } from '../certificate/identifier.ts';
 import { CERTIFICATE_NAME } from '../certificate/spec.ts';
 import { LOG_FORMATS, LOG_LEVELS, type LogConfig } from '../config/config.ts';
 import { parseListen, type Listen } from '../config/listen.ts';
@@ -58,6 +59,7 @@ export function readWish(args: Arguments, context: Context): Wish {
   const listen = status === undefined ? undefined : parseListen(status);
   if (status !== undefined && listen === undefined) throw usage('--status', status, 'write HOST:PORT, such as 127.0.0.1:9090');
   const servernames = many(args, 'servername');
+  servernames.forEach(parseIdentifier);
   return {
     name,
     publication,

@@ -124,11 +124,18 @@ test('wrong usage is one line and exit code 2, and touches nothing', async (t) =
     ],
   ];
   for (const [args, pattern] of wrong) {
-    const { code, stderr, stdout } = await podserve(['consume', ...args, '--state', join(stack.directory, 'state')]);
+    const { code, stderr, stdout } = await podserve([
+      'consume',
+      '--copy-to',
+      stack.copy,
+      ...args,
+      '--state',
+      join(stack.directory, 'state'),
+    ]);
     assert.equal(code, 2, stderr);
     assert.match(stderr, pattern);
     assert.equal(stderr.trim().split('\n').length, 1, stderr);
     assert.equal(stdout, '');
   }
-  assert.ok(!existsSync(stack.root) && !existsSync(join(stack.directory, 'state')));
+  assert.ok(!existsSync(stack.root) && !existsSync(stack.copy) && !existsSync(join(stack.directory, 'state')));
 });
