@@ -194,6 +194,9 @@ test('what podman itself refuses is one line with the remedy: limits, users of i
   symlinkSync('/usr/bin/dirname', join(programs, 'dirname'));
   const missing = await attempt(given, { PATH: programs });
   rmSync(conf);
-  assert.match(missing.stderr, /^podserve: pods need podman, and it is not installed; install it \(apt-get install podman /);
+  assert.match(
+    missing.stderr,
+    /^podserve: pods need podman, and it is not installed: there is none on the search path; install it \(apt-get install podman /,
+  );
   assert.deepEqual([users.code, limits.code, runtime.code, missing.code], [1, 1, 1, 1]);
 });

@@ -151,6 +151,7 @@ function notStarted(cause: Error): PodserveError {
   if (systemCode(cause) !== 'ENOENT')
     return new PodserveError('PODMAN_FAILED', 'podman cannot be started', { why: messageOf(cause), cause });
   return new PodserveError('PODMAN_MISSING', 'pods need podman, and it is not installed', {
+    why: 'there is none on the search path',
     remedy: `install it (${PODMAN_PACKAGES}); podserve up without --pods needs nothing but Node`,
     cause,
   });
