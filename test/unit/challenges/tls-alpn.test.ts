@@ -152,6 +152,108 @@ test('two orders for one name take turns, since one certificate answers for it',
   assert.equal(await validate(port, first.identifier.value), 'ECONNREFUSED');
 });
 
+test('of several orders that wait for one name the next alone gets it, and nothing stays open after the last', async () => {
+  const port = await freePort();
+  await using solver = await opened(`127.0.0.1:${port}`);
+  const tasks = Array.from({ length: 4 }, () => challengeTask());
+  const waiting = new Map(tasks.map((task) => [task, solver.present(task, soon()).then(() => task)]));
+  while (waiting.size > 0) {
+    const task = await Promise.race(waiting.values());
+    waiting.delete(task);
+    await assertAnswers(port, task);
+    await solver.cleanup(task);
+  }
+  assert.equal(await validate(port, 'www.example.org'), 'ECONNREFUSED');
+  await Promise.all(tasks.map((task) => solver.present(task, soon())));
+  for (const task of tasks) {
+    await assertAnswers(port, task);
+    await assertAnswers(port, task, { host: '::1', maxVersion: 'TLSv1.2' });
+  }
+  for (const task of tasks) await solver.cleanup(task);
+  assert.equal(await validate(port, 'www.example.org'), 'ECONNREFUSED');
+});
+
+test('a handshake without the protocol, with another beside it, or for another name is refused', async () => {
+  const port = await freePort();
+  const task = challengeTask();
+  await using solver = await opened(`127.0.0.1:${port}`);
+  await solver.present(task, soon());
+  const name = task.identifier.value;
+  const noProtocol = 'ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL';
+  assert.equal(await validate(port, name, { ALPNProtocols: ['h2', 'http/1.1'] }), noProtocol);
+  assert.equal(await validate(port, name, { ALPNProtocols: [] }), noProtocol);
+  assert.equal(await validate(port, name, { ALPNProtocols: ['acme-tls/1', 'h2'] }), noProtocol);
+  for (const other of ['other.example.org', '']) {
+    assert.equal(await validate(port, other), 'ERR_SSL_TLSV1_UNRECOGNIZED_NAME', other);
+  }
+  await assertAnswers(port, task);
+});
+
+test('clients that speak something else, break off or hang hold up neither the answer nor the closing', async () => {
+  const port = await freePort();
+  const task = challengeTask();
+  await using solver = await opened(`127.0.0.1:${port}`);
+  await solver.present(task, soon());
+  const sockets = ['', 'GET / HTTP/1.1\r\n\r\n', '\x16\x03\x01\x02\x00\x01', '\x16'].flatMap((text) =>
+    Array.from({ length: 50 }, () => {
+      const socket = connectPlainly(port, '127.0.0.1', () => socket.write(text, 'latin1'));
+      socket.on('error', () => undefined);
+      socket.resume();
+      return { socket, closed: once(socket, 'close') };
+    }),
+  );
+  sockets[0]?.socket.resetAndDestroy();
+  await assertAnswers(port, task);
+  const started = Date.now();
+  await solver.cleanup(task);
+  assert.ok(Date.now() - started < 1000, 'closing waited for clients');
+  await Promise.all(sockets.map(({ closed }) => closed));
+});
+
+test('a client that says nothing is cut off after seconds', async () => {
+  const port = await freePort();
+  await using solver = await opened(`127.0.0.1:${port}`);
+  await solver.present(challengeTask(), soon());
+  const started = Date.now();
+  const socket = connectPlainly(port, '127.0.0.1');
+  socket.on('error', () => undefined);
+  await once(socket.resume(), 'close');
+  assert.ok(Date.now() - started < 8000);
+});
+
+test('two orders for one name take turns, since one certificate answers for it', async () => {
+  const port = await freePort();
+  await using solver = await opened(`127.0.0.1:${port}`);
+  const [first, second] = [challengeTask(), challengeTask()];
+  await solver.present(first, soon());
+  let theTurn = false;
+  const presented = solver.present(second, soon()).then(() => (theTurn = true));
+  await assertAnswers(port, first);
+  assert.equal(theTurn, false);
+  await solver.cleanup(second);
+  await assertAnswers(port, first);
+  await solver.cleanup(first);
+  await presented;
+  await assertAnswers(port, second);
+  await solver.cleanup(second);
+  assert.equal(await validate(port, first.identifier.value), 'ECONNREFUSED');
+});
+
+test('of several orders that wait for one name the next alone gets it, and nothing stays open after the last', async () => {
+  const port = await freePort();
+  await using solver = await opened(`127.0.0.1:${port}`);
+  const tasks = Array.from({ length: 4 }, () => challengeTask());
+  const presented = tasks.map((task) => solver.present(task, soon()).then(() => task));
+  const waiting = new Set(presented);
+  while (waiting.size > 0) {
+    const { task, of } = await Promise.race([...waiting].map(async (of) => ({ task: await of, of })));
+    waiting.delete(of);
+    await assertAnswers(port, task);
+    await solver.cleanup(task);
+  }
+  assert.equal(await validate(port, 'www.example.org'), 'ECONNREFUSED');
+});
+
 test('an order gives up waiting for its turn when it is aborted, and after two minutes with one clear line', async () => {
   const port = await freePort();
   const skipping: Clock = { now: () => now, sleep: async (ms) => void (now += ms) };
