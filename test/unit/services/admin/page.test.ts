@@ -61,7 +61,14 @@ test('a good certificate is shown with its dates, issuer, generation, fingerprin
 });
 
 test('a certificate in trouble comes first, with the reason, the count of failures and the next try', async () => {
-  const failure = { count: 2, at: '2026-11-23T11:50:00.000Z', nextTry: '2026-11-23T13:30:00.000Z', message: 'the disk is full', kind: null, link: null };
+  const failure = {
+    count: 2,
+    at: '2026-11-23T11:50:00.000Z',
+    nextTry: '2026-11-23T13:30:00.000Z',
+    message: 'the disk is full',
+    kind: null,
+    link: null,
+  };
   const failing = certificate({ name: 'mail', condition: 'failing', why: 'the disk is full', failure });
   const gone = certificate({ name: 'ldap', condition: 'emergency', state: 'missing', why: 'nothing is published', published: null });
   const text = String(await body(status({ certificates: [certificate(), failing, gone], attention: true }), ABOUT));
