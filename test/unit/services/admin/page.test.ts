@@ -66,8 +66,8 @@ test('a certificate in trouble comes first, with the reason, the count of failur
     at: '2026-11-23T11:50:00.000Z',
     nextTry: '2026-11-23T13:30:00.000Z',
     message: 'the disk is full',
-    kind: null,
-    link: null,
+    kind: 'paused',
+    link: 'https://ca.example/unpause',
   };
   const failing = certificate({ name: 'mail', condition: 'failing', why: 'the disk is full', failure });
   const gone = certificate({ name: 'ldap', condition: 'emergency', state: 'missing', why: 'nothing is published', published: null });
@@ -77,6 +77,7 @@ test('a certificate in trouble comes first, with the reason, the count of failur
   assert.ok(text.indexOf('certificate-mail') < text.indexOf('certificate-default'));
   assert.match(text, /2 tries failed, the last 10 minutes ago; next try in 90 minutes/);
   assert.match(text, /The next renewal is that of mail/);
+  assert.match(text, /A person can end this at https:\/\/ca\.example\/unpause/);
 });
 
 test('an alarm of the whole service is never under a green heading', async () => {
