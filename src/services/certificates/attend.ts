@@ -1,3 +1,5 @@
+import { join } from 'node:path';
+
 import { fallsBack } from '../../certificate/fallback.ts';
 import type { Bundle } from '../../certificate/bundle.ts';
 import { decide, type Decision } from '../../certificate/renewal.ts';
@@ -5,6 +7,7 @@ import type { CertificateSpec } from '../../certificate/spec.ts';
 import { IssueFailure } from '../../issuers/acme/failure.ts';
 import type { AcmeIssuer } from '../../issuers/acme/acme.ts';
 import { describeError, PodserveError } from '../../platform/errors.ts';
+import { currentLink } from '../../publication/layout.ts';
 import type { PublicationLock } from '../../publication/lock.ts';
 import { publish } from '../../publication/publish.ts';
 import { adviceDue, advisor, askAdvice, isInWindow } from './advice.ts';
@@ -115,7 +118,7 @@ async function orderFrom(batch: Batch, name: string, spec: CertificateSpec, foun
   const result = await publishOrdered(batch, spec, found, decision, name, async () => bundle);
   issuer.settled(spec.name);
   if (result.outcome !== 'published') return result;
-  const published = await survey(service.paths.certificates, spec.name);
+  const published = surveyOf(service, result, bundle);
   await askAdvice(service, issuer, spec, published);
   const next = decide(await situationOf(service, spec, published, { ...batch.terms, now: clock.now(), force: false }));
   return { ...result, decision: { ...result.decision, nextLook: next.nextLook } };
@@ -133,8 +136,8 @@ async function publishOrdered(
   const { service, terms } = batch;
   return batch.publishing.run(async (lock) => {
     const now = service.clock.now();
-    const again = await survey(lock.root, spec.name);
-    if (again.link !== found.link) {
+    if (currentLink(lock.root, spec.name) !== found.link) {
+      const again = await survey(lock.root, spec.name);
       const late = decide(await situationOf(service, spec, again, { ...terms, now, force: false }));
       if (late.action !== 'issue' || !late.issuers.includes(issuer)) return resultOf(spec, again, late);
     }
@@ -152,6 +155,13 @@ async function publishOrdered(
     });
     return changed(spec, 'published', decision, manifest, warnings);
   });
+}
+
+/** What a look at what was just published would find: it was proven then, and is not read and proven once more. */
+function surveyOf({ paths }: CertificateService, { spec, current, link, manifest }: Result, bundle: Bundle): Survey {
+  if (link === undefined || manifest === undefined) return { link, current, generation: undefined };
+  const directory = join(paths.certificates, spec.name, link);
+  return { link, current, generation: { number: manifest.generation, directory, manifest, bundle } };
 }
 
 /** The whole way has been gone and what came was right; the publication is as it was. */
