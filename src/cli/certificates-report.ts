@@ -49,7 +49,7 @@ function counted(results: readonly Result[]): string {
   return [...counts].map(([outcome, count]) => `${count} ${outcome}`).join(', ');
 }
 
-function describe({ spec, outcome, decision, manifest, error }: Result, now: number): string {
+function describe({ spec, outcome, decision, manifest, error, retryAt }: Result, now: number): string {
   const { name } = spec;
   switch (outcome) {
     case 'published':
@@ -64,7 +64,7 @@ function describe({ spec, outcome, decision, manifest, error }: Result, now: num
     case 'rehearsed':
       return `${name}: rehearsed: ${decision.detail}; nothing was published`;
     case 'failed':
-      return `${name}: FAILED: ${describeError(error)}; next try ${minute(decision.nextLook)}`;
+      return `${name}: FAILED: ${describeError(error)}; next try ${minute(retryAt ?? decision.nextLook)}${standIn(manifest)}`;
     case 'planned':
       return `${name}: would ${decision.action === 'restore' ? `go back to generation ${decision.generation}` : `issue from ${decision.issuers[0] ?? 'nobody'}`} now: ${decision.reason}: ${decision.detail}`;
     case 'waiting':
@@ -72,6 +72,12 @@ function describe({ spec, outcome, decision, manifest, error }: Result, now: num
     case 'kept':
       return `${name}: kept until ${minute(decision.nextLook)}: ${decision.reason}${decision.reason === 'not-due' ? '' : `: ${decision.detail}`}`;
   }
+}
+
+function standIn(manifest: Result['manifest']): string {
+  return manifest?.placeholder === true
+    ? `; until then a placeholder is published, valid until ${minute(Date.parse(manifest.notAfter))}`
+    : '';
 }
 
 function toJson({ spec, outcome, decision, manifest, error, warnings }: Result): object {

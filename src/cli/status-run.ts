@@ -87,7 +87,7 @@ function troublesOf(
   );
   return [
     ...status.alarms,
-    ...certificates.map(({ name, state, why }) => `certificate ${name} is ${state}: ${why}`),
+    ...certificates.map(({ name, state, why }) => `certificate ${name}${state === 'good' ? '' : ` is ${state}`}: ${why}`),
     ...overdue.map(({ name }) => `certificate ${name}: its renewal time is over and nothing runs that would renew it`),
     ...unserved.map(({ endpoint, certificate, detail }) => `${endpoint} should serve ${certificate}: ${detail}`),
     ...Object.entries(services).flatMap(([name, { ready, reasons }]) =>

@@ -63,7 +63,7 @@ export async function costLines(service: CertificateService, spec: CertificateSp
   return costs
     .filter((cost) => cost !== undefined)
     .map((cost) => {
-      const scarce = [...cost.rows].sort((one, other) => one.left / one.count - other.left / other.count).slice(0, 2);
+      const scarce = [...cost.rows].sort((one, other) => one.left - other.left).slice(0, 2);
       return `${spec.name}: an order counts against the limits of ${cost.issuer}: ${scarce.map((row) => describeRow(row, now)).join('; ')}`;
     });
 }

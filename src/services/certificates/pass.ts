@@ -79,7 +79,7 @@ export async function runPass(service: CertificateService, options: PassOptions 
     results.push(...idle.filter(reported));
     pending.push(...looks.filter((one) => one.act || one.attend));
   }
-  if (options.dryRun) return { results, skipped, warnings: [] };
+  if (options.dryRun) return { results, skipped, warnings: warningsOf(results) };
 
   const atOnce = pending.filter((one) => one.act);
   const toAct = atOnce.length > 0 || (options.names === undefined && !terms.clockBehind && (await rootsDue(service, now)));
@@ -90,7 +90,7 @@ export async function runPass(service: CertificateService, options: PassOptions 
   const attended = await attendTo(service, toAttend, terms, options.orders);
   const later = new Set(attended.map(({ spec }) => spec.name));
   const before = acted.results.filter(({ spec }) => !later.has(spec.name));
-  return { results: [...results, ...before, ...attended], skipped, warnings: acted.warnings };
+  return { results: [...results, ...before, ...attended], skipped, warnings: [...acted.warnings, ...warningsOf(attended)] };
 }
 
 /** Has the ACME servers asked: here and now, or by somebody else, and then the results are not known yet. */
@@ -160,7 +160,11 @@ async function actUnderLock(
   // While the lock is held: who waits for it must find a failure on record, or it tries at once what must wait.
   settleAll(service, results, terms.now);
   const warnings = trouble === undefined ? [] : [describeError(trouble)];
-  return { results, warnings: [...new Set([...warnings, ...results.flatMap((result) => result.warnings)])] };
+  return { results, warnings: [...new Set([...warnings, ...warningsOf(results)])] };
+}
+
+function warningsOf(results: readonly Result[]): string[] {
+  return results.flatMap(({ warnings }) => warnings);
 }
 
 /** Told to stop before its turn came: the next start takes it up at once. */
