@@ -126,11 +126,11 @@ export function tooSlow(run: Run, why: string, retryAfter: number | undefined): 
   });
 }
 
-/** Has no signal: what is in place is taken away also when the order was given up. */
-async function cleanUp({ place }: Run, solver: ChallengeSolver, tasks: readonly ChallengeTask[]): Promise<void> {
+/** What is in place is taken away also when the order was given up. */
+async function cleanUp({ place, signal }: Run, solver: ChallengeSolver, tasks: readonly ChallengeTask[]): Promise<void> {
   await eachLimited(tasks, AT_ONCE, async (task) => {
     try {
-      await solver.cleanup(task);
+      await solver.cleanup(task, signal);
     } catch (error) {
       place.log.warn(
         { issuer: place.config.name, identifier: task.identifier.value },
