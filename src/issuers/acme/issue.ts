@@ -155,10 +155,12 @@ async function replacedId({ client }: OrderPlace, replaced: Replaced | undefined
   return renewalInfo === undefined ? undefined : certificateId(replaced.leaf);
 }
 
+/**
+ * Also where the server failed inside: one that cannot look the replaced certificate up (Pebble 2.10 for each serial
+ * number with a leading 00) would fail in the same way at every try, and no renewal may hang on what it replaces.
+ */
 function refusesReplacement(error: unknown): boolean {
   const problem = problemIn(error);
   if (problem === undefined) return false;
-  return (
-    problem.status === 409 || problem.status === 404 || ['alreadyReplaced', 'malformed', 'unauthorized'].includes(problemType(problem))
-  );
+  return [404, 409, 500].includes(problem.status) || ['alreadyReplaced', 'malformed', 'unauthorized'].includes(problemType(problem));
 }
