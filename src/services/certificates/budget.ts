@@ -10,7 +10,7 @@ import type { CertificateService } from './service.ts';
 import type { Survey } from './survey.ts';
 
 /** What one order would use of an issuer's limits, and what is left of them. */
-export interface Cost {
+interface Cost {
   readonly issuer: string;
   /** When the issuer's limits allow the order, ms since the epoch. */
   readonly allowedAt: number;
@@ -35,7 +35,7 @@ export async function budgetHolds(
 }
 
 /** What an order from this issuer would use, or undefined where it has no limits. */
-export async function costOf(service: CertificateService, spec: CertificateSpec, name: string, now: number): Promise<Cost | undefined> {
+async function costOf(service: CertificateService, spec: CertificateSpec, name: string, now: number): Promise<Cost | undefined> {
   const issuer = service.config.issuers[name];
   if (issuer === undefined || issuer.limits.length === 0) return undefined;
   const longest = Math.max(...issuer.limits.map(({ window }) => window));
@@ -44,7 +44,7 @@ export async function costOf(service: CertificateService, spec: CertificateSpec,
 }
 
 /** `2 of 5 for this set of names in 7 days` … one clause for each limit that an order touches. */
-export function describeCost({ rows }: Cost, now: number): string {
+function describeCost({ rows }: Cost, now: number): string {
   return rows
     .filter(({ used, left }) => used > 0 || left <= 0)
     .map((row) => describeRow(row, now))
