@@ -62,9 +62,17 @@ export async function authorize(run: Run, order: Order, authorizations: readonly
 function choose(run: Run, { challenges, identifier, wildcard }: Authorization): Chosen {
   const { place, by } = run;
   const { type } = place.config.challenge;
+  const proven = canonical(identifier);
+  if (!run.stored.identifiers.some((one) => one.type === proven.type && one.value.replace(/^\*\./, '') === proven.value)) {
+    throw new IssueFailure(attemptOf(run, 'challenge').what, {
+      kind: 'server',
+      where: identifier.value,
+      why: 'the CA wants this proven, which was not ordered',
+      remedy: 'tell whoever runs the CA; nothing is wrong here',
+    });
+  }
   const challenge = challenges.find((one) => one.type === type);
   if (challenge?.token !== undefined) {
-    const proven = canonical(identifier);
     return { challenge, task: { identifier: proven, token: challenge.token, keyAuthorization: keyAuthorization(challenge.token, by.key) } };
   }
   const name = `${wildcard ? '*.' : ''}${identifier.value}`;
