@@ -17,7 +17,7 @@ const AT_ONCE = [1, 10, 50];
 /** Some servers, and some clients, can wait for ever. */
 const LONGEST_MS = 120_000;
 /** A client that stumbles over what Pebble offers by chance is run again. */
-const MOST_TRIES = 4;
+const MOST_TRIES = 20;
 const FIRST_LOOK_MS = 25;
 /** Seconds. */
 const RETRY_AFTER = 1;
