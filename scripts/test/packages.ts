@@ -14,7 +14,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   'debian-archive-keyring': '/usr/share/keyrings/debian-archive-keyring.gpg',
   'dovecot-imapd': '/usr/lib/dovecot/imap',
   'dovecot-pop3d': '/usr/lib/dovecot/pop3',
-  faketime: '/usr/bin/faketime',
+  faketime: '/usr/lib/*/faketime/libfaketime.so.1',
   'gnutls-bin': '/usr/bin/certtool',
   iproute2: '/{usr/bin,bin,sbin}/ip',
   knot: '/usr/sbin/knotd',
