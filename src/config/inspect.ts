@@ -9,10 +9,8 @@ import type { Config } from './config.ts';
 export async function inspectOnEvent(onEvent: Config['onEvent'], path: string | undefined): Promise<string | undefined> {
   if (onEvent === undefined) return undefined;
   const { exec } = onEvent;
-  const places = exec.includes('/') ? [exec] : (path ?? '').split(delimiter).map((directory) => resolve(directory, exec));
-  const found = await Promise.all(places.map(troubleWithProgram));
-  if (found.includes(undefined)) return undefined;
-  const why = found.find((trouble) => trouble !== MISSING) ?? (exec.includes('/') ? MISSING : 'it is not in PATH');
+  const why = await troubleWithProgram(exec, path);
+  if (why === undefined) return undefined;
   const remedy = /\s/.test(exec)
     ? 'exec takes one program without arguments: write a small script'
     : 'nobody will be told of events until it is there';
@@ -32,8 +30,16 @@ export async function inspectSites(sites: Config['apache']['sites']): Promise<st
 
 const MISSING = 'there is no such file';
 
-/** Why a file cannot be called as a program, or undefined. */
-export async function troubleWithProgram(file: string): Promise<string | undefined> {
+/** Why a program cannot be called, or undefined. @param path `PATH`, where a bare name is looked for */
+export async function troubleWithProgram(exec: string, path: string | undefined): Promise<string | undefined> {
+  if (exec.includes('/')) return troubleWithFile(exec);
+  const places = (path ?? '').split(delimiter).map((directory) => resolve(directory, exec));
+  const found = await Promise.all(places.map(troubleWithFile));
+  if (found.includes(undefined)) return undefined;
+  return found.find((trouble) => trouble !== MISSING) ?? 'it is not in PATH';
+}
+
+async function troubleWithFile(file: string): Promise<string | undefined> {
   try {
     if (!(await stat(file)).isFile()) return 'it is not a file';
     await access(file, constants.X_OK);
