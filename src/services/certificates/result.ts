@@ -21,6 +21,11 @@ export interface Result {
   readonly retryAt?: number;
 }
 
+/** Told to stop before its turn came: the next start takes it up at once. What is on record of failures stays. */
+export function interrupted(result: Result): Result {
+  return { ...result, outcome: 'waiting', decision: { ...result.decision, action: 'wait' } };
+}
+
 /** The result after a switch to another generation. */
 export function changed(
   spec: CertificateSpec,
@@ -39,6 +44,7 @@ export function changed(
     identifiers: spec.identifiers,
     notBefore: Date.parse(manifest.notBefore),
     notAfter: Date.parse(manifest.notAfter),
+    publishedAt: Date.parse(manifest.publishedAt),
   };
   const nextLook = renewalTime(spec, published);
   return {

@@ -54,6 +54,29 @@ function advice(changes: Partial<Advice> = {}): Advice {
   };
 }
 
+describe('what was just published is kept a while', () => {
+  test('when the CA advises to renew what it has just given', () => {
+    const past = advice({ chosen: START - DAY });
+    const fresh = { ...PUBLIC, publishedAt: START };
+    const decision = at(START + HOUR, fresh, { advice: past });
+    assert.deepEqual([decision.action, decision.nextLook], ['keep', START + 6 * HOUR]);
+    assert.equal(at(START + 6 * HOUR, fresh, { advice: past }).reason, 'advised');
+  });
+
+  test('when the CA backdates so far that half of the lifetime, and the emergency line, are past', () => {
+    const published = START + 30 * DAY;
+    const backdated = { ...PUBLIC, publishedAt: published, notAfter: published + 3 * HOUR };
+    assert.equal(at(published + HOUR - 1, backdated).action, 'keep');
+    const due = at(published + HOUR, backdated);
+    assert.deepEqual([due.reason, due.emergency], ['renewal-time', false]);
+    assert.equal(at(published + 2 * HOUR, backdated).emergency, true);
+  });
+
+  test('but not when a clock that was ahead published it', () => {
+    assert.equal(at(PLAN, { ...PUBLIC, publishedAt: START + 365 * DAY }).reason, 'renewal-time');
+  });
+});
+
 describe("a CA's advice", () => {
   test('renews at the time that was chosen, and not before', () => {
     const before = at(START + 51 * DAY - 1, PUBLIC, { advice: advice() });
