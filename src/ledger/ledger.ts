@@ -1,5 +1,7 @@
 import type { DatabaseSync, SQLOutputValue, StatementSync } from 'node:sqlite';
 
+import { LONGEST_RETRY } from '../certificate/advice.ts';
+import { LONGEST_RETRY_AFTER } from '../certificate/backoff.ts';
 import { CLOCK_TOLERANCE, LONGEST_QUIET, type ClockEvidence } from '../certificate/clock-evidence.ts';
 import type { FailureKind } from '../certificate/fallback.ts';
 import { caRecordsOn, type CaRecords } from './ca-records.ts';
@@ -120,7 +122,10 @@ export interface Ledger extends CaRecords, Disposable {
   /** Forgets events before `time`, but not the last one before a jump of the clock, which tells the jump. */
   forgetBefore(time: number): void;
   clockEvidence(now: number): ClockEvidence;
-  /** Takes the times of all events later than `time` out of the evidence: a wrong clock wrote them. */
+  /**
+   * Takes the times of all events later than `time` out of the evidence: a wrong clock wrote them. The waits that it
+   * imposed end: a failure in the future would keep everybody from trying again until then.
+   */
   discreditAfter(time: number): void;
   value(key: string): string | undefined;
   keepValue(key: string, value: string): void;
@@ -290,6 +295,9 @@ export function ledgerOn(database: DatabaseSync): Ledger {
     },
     discreditAfter(time) {
       sql('UPDATE events SET discredited = 1 WHERE at > ?').run(time);
+      sql('DELETE FROM failures WHERE at > ?').run(time);
+      sql('DELETE FROM holds WHERE until > ?').run(time + LONGEST_RETRY_AFTER);
+      sql('UPDATE advice SET next_ask = ? WHERE next_ask > ?').run(time, time + LONGEST_RETRY);
     },
     value(key) {
       const row = sql('SELECT value FROM meta WHERE key = ?').get(key);

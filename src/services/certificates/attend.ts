@@ -1,11 +1,13 @@
 import { join } from 'node:path';
 
+import { LONGEST_RETRY_AFTER } from '../../certificate/backoff.ts';
 import { fallsBack } from '../../certificate/fallback.ts';
 import type { Bundle } from '../../certificate/bundle.ts';
 import { decide, type Decision } from '../../certificate/renewal.ts';
 import type { CertificateSpec } from '../../certificate/spec.ts';
 import { IssueFailure } from '../../issuers/acme/failure.ts';
 import type { AcmeIssuer } from '../../issuers/acme/acme.ts';
+import { MINUTE } from '../../platform/clock.ts';
 import { describeError, PodserveError } from '../../platform/errors.ts';
 import { currentLink } from '../../publication/layout.ts';
 import type { PublicationLock } from '../../publication/lock.ts';
@@ -13,7 +15,7 @@ import { publish } from '../../publication/publish.ts';
 import { adviceDue, advisor, askAdvice, isInWindow } from './advice.ts';
 import { budgetHolds, costLines } from './budget.ts';
 import { failed } from './failed.ts';
-import { failedLook, resultOf } from './look.ts';
+import { failedLook, resultOf, type Look } from './look.ts';
 import { lockOrder } from './order-lock.ts';
 import { preflightOnce } from './preflight-once.ts';
 import type { Publishing } from './publishing.ts';
@@ -23,6 +25,7 @@ import { publishCurrentRoots } from './roots.ts';
 import type { CertificateService } from './service.ts';
 import { situationOf, type Terms } from './situation.ts';
 import { survey, type Survey } from './survey.ts';
+import { unattended } from './unattended.ts';
 
 /** What a batch of orders shares. */
 export interface Batch {
@@ -39,13 +42,21 @@ export interface Batch {
  * Does for one certificate what needs an ACME server: asks when to renew it, and orders it when that time has come,
  * after looking again under its own lock. The publication is locked only to publish. Never throws; a failure is in the result.
  */
-export async function attend(batch: Batch, spec: CertificateSpec): Promise<Result> {
-  const { service, terms } = batch;
+export async function attend(batch: Batch, looked: Pick<Look, 'spec' | 'result'>): Promise<Result> {
+  const { service } = batch;
+  const { spec } = looked;
+  const started = service.clock.now();
+  let lock: AsyncDisposable;
   try {
-    await using _ = await lockOrder(service, spec.name);
+    lock = await lockOrder(service, spec.name);
+  } catch (error) {
+    return unattended(service, looked, error, service.clock.now() - started);
+  }
+  try {
+    await using _ = lock;
     return await attendLocked(batch, spec);
   } catch (error) {
-    return failedLook(service, spec, terms.now, error);
+    return failedLook(service, spec, service.clock.now(), error);
   }
 }
 
@@ -59,10 +70,16 @@ async function attendLocked(batch: Batch, spec: CertificateSpec): Promise<Result
   const terms = { ...batch.terms, now: service.clock.now() };
   const budgeted = await budgetHolds(service, spec, found, terms.now);
   const decision = decide(await situationOf(service, spec, found, terms, budgeted));
-  if (decision.action !== 'issue') return resultOf(spec, found, decision);
+  if (decision.action !== 'issue') return resultOf(spec, found, leftToNextLook(decision, terms.now));
   const costs = terms.force ? await costLines(service, spec, decision, terms.now) : [];
   const result = await order(batch, spec, found, decision);
   return { ...result, warnings: [...costs, ...result.warnings] };
+}
+
+/** Placeholders are published and kept generations restored at the next look, which is soon. */
+function leftToNextLook(decision: Decision, now: number): Decision {
+  if (decision.action === 'keep' || decision.action === 'wait') return decision;
+  return { ...decision, action: 'wait', nextLook: Math.min(decision.nextLook, now + MINUTE) };
 }
 
 /** Asks the allowed issuers in order, going on to the next as the kind of failure says. */
@@ -81,7 +98,7 @@ async function order(batch: Batch, spec: CertificateSpec, found: Survey, decisio
       holdIssuer(service, issuer, error);
       const count = (service.ledger.failure(spec.name)?.count ?? 0) + 1;
       const kind = error instanceof IssueFailure ? error.kind : undefined;
-      if (!fallsBack(kind, count, nothingServed)) break;
+      if (isPublications(error) || !fallsBack(kind, count, nothingServed)) break;
     }
   }
   const tookMs = service.clock.now() - started;
@@ -180,9 +197,15 @@ async function rehearsed(
 }
 
 /** What the server said of all orders holds for all certificates: they wait without asking it one by one. */
-function holdIssuer({ ledger }: CertificateService, issuer: string, error: unknown): void {
+function holdIssuer({ ledger, clock }: CertificateService, issuer: string, error: unknown): void {
   if (!(error instanceof IssueFailure) || error.scope !== 'issuer' || error.retryAt === undefined) return;
-  ledger.keepHold({ issuer, until: error.retryAt, why: describeError(error), link: error.unpauseUrl });
+  const until = Math.min(error.retryAt, clock.now() + LONGEST_RETRY_AFTER);
+  ledger.keepHold({ issuer, until, why: describeError(error), link: error.unpauseUrl });
+}
+
+/** What was issued is in hand and could not be published: another issuer's could not either, and would be ordered in vain. */
+function isPublications(error: unknown): boolean {
+  return error instanceof PodserveError && error.code.startsWith('PUBLICATION_');
 }
 
 function nobody(spec: CertificateSpec, decision: Decision): PodserveError {
