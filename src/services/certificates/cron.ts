@@ -71,6 +71,8 @@ export async function runCron(state: CronState, options: CronOptions = {}): Prom
       for (const warning of result.warnings) service.log.warn({}, warning);
       deliveries = deliveries.then(() => deliver(service, [result]));
       options.onPass?.({ results: [result], skipped: 0, warnings: result.warnings });
+      // The configuration was read again meanwhile, and the pass after that left it alone.
+      if (!service.config.certificates.includes(result.spec)) pending.add(result.spec.name);
       wake.abort();
     },
   });

@@ -11,7 +11,7 @@ import { look, type Look } from './look.ts';
 import { openOrders, type Orders } from './orders.ts';
 import { stillHolds } from './outlook.ts';
 import { publishCurrentRoots, rootsDue } from './roots.ts';
-import type { Result } from './result.ts';
+import { interrupted, type Result } from './result.ts';
 import type { CertificateService } from './service.ts';
 import { settle } from './settle.ts';
 import type { Terms } from './situation.ts';
@@ -83,7 +83,7 @@ export async function runPass(service: CertificateService, options: PassOptions 
 
   const atOnce = pending.filter((one) => one.act);
   const toAct = atOnce.length > 0 || (options.names === undefined && !terms.clockBehind && (await rootsDue(service, now)));
-  const acted = toAct ? await actUnderLock(service, atOnce, terms) : { results: [], warnings: [] };
+  const acted = toAct ? await actUnderLock(service, atOnce, terms, options.orders === 'later') : { results: [], warnings: [] };
   if (options.names === undefined) forgetOthers(service);
   const actedOn = new Map(acted.results.map((result) => [result.spec.name, result]));
   const toAttend = pending.filter((one) => one.attend).map((one) => ({ ...one, result: actedOn.get(one.spec.name) ?? one.result }));
@@ -147,6 +147,7 @@ async function actUnderLock(
   service: CertificateService,
   pending: readonly Look[],
   terms: Terms,
+  last: boolean,
 ): Promise<{ results: Result[]; warnings: string[] }> {
   await using lock = await lockPublication(service.paths.certificates, {
     publisher: service.publisher,
@@ -155,19 +156,21 @@ async function actUnderLock(
   });
   const { trouble } = await publishCurrentRoots(service, lock, terms.now);
   const results = await eachLimited(pending, AT_ONCE, async (one) =>
-    service.signal.aborted ? interrupted(one) : act(service, lock, one.spec, { ...terms, caTrouble: trouble }),
+    service.signal.aborted ? interrupted(one.result) : act(service, lock, one.spec, { ...terms, caTrouble: trouble }),
   );
   // While the lock is held: who waits for it must find a failure on record, or it tries at once what must wait.
-  settleAll(service, results, terms.now);
-  const warnings = trouble === undefined ? [] : [describeError(trouble)];
+  // But a placeholder that could not be made must not keep the order waiting that makes it unnecessary.
+  const goOn = new Set(last ? [] : pending.filter((one) => one.attend).map(({ spec }) => spec.name));
+  const bridged = results.filter(({ outcome, spec }) => outcome === 'failed' && goOn.has(spec.name));
+  settleAll(
+    service,
+    results.filter((result) => !bridged.includes(result)),
+    terms.now,
+  );
+  const warnings = [...(trouble === undefined ? [] : [trouble]), ...bridged.map(({ error }) => error)].map(describeError);
   return { results, warnings: [...new Set([...warnings, ...warningsOf(results)])] };
 }
 
 function warningsOf(results: readonly Result[]): string[] {
   return results.flatMap(({ warnings }) => warnings);
-}
-
-/** Told to stop before its turn came: the next start takes it up at once. */
-function interrupted({ result }: Look): Result {
-  return { ...result, outcome: 'waiting', decision: { ...result.decision, action: 'wait' } };
 }

@@ -23,7 +23,9 @@ export function settle(service: CertificateService, result: Result, now: number)
   const failing = result.outcome === 'failed' || (result.outcome === 'placeholder' && ledger.failure(name) !== undefined);
   const outlook = outlookOf(result.spec, result.link, result.current, result.decision, failing);
   if (result.outcome === 'failed') {
-    const count = (ledger.failure(name)?.count ?? 0) + 1;
+    const known = ledger.failure(name);
+    // An issuer was asked, or the time to ask would be another.
+    const count = (known?.count ?? 0) + (result.retryAt !== undefined && result.retryAt === known?.retryAt ? 0 : 1);
     ledger.keepFailure(name, {
       count,
       at: now,

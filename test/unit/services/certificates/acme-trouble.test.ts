@@ -1,0 +1,136 @@
+import assert from 'node:assert/strict';
+import { renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+
+import { DAY, HOUR, MINUTE } from '../../../../src/platform/clock.ts';
+import { PodserveError } from '../../../../src/platform/errors.ts';
+import { heartbeat } from '../../../../src/services/certificates/heartbeat.ts';
+import { look } from '../../../../src/services/certificates/look.ts';
+import { lockOrder } from '../../../../src/services/certificates/order-lock.ts';
+import { runPass } from '../../../../src/services/certificates/pass.ts';
+import { unattended } from '../../../../src/services/certificates/unattended.ts';
+import { ACME, acmePlace, refusing } from '../../../support/acme-place.ts';
+import { NOW } from '../../../support/certificate-service.ts';
+import { fakeAcmeConfig } from '../../../support/fake-acme-issuer.ts';
+
+test('a built-in CA that cannot make the placeholder does not keep the real certificate from being ordered', async (t) => {
+  const { pass, published, fake } = await acmePlace(t);
+  fake.issuers.localCa = async () => {
+    throw new PodserveError('AUTHORITY_UNREADABLE', 'the built-in CA cannot be read');
+  };
+  const { results, warnings } = await pass();
+  assert.deepEqual(
+    results.map(({ outcome }) => outcome),
+    ['published'],
+  );
+  assert.equal((await published())?.issuer, 'public');
+  assert.match(warnings.join(), /the built-in CA cannot be read/);
+});
+
+test('with nothing published and a CA that wants to be left alone, the placeholder is tried again in a minute', async (t) => {
+  const { pass, published, fake, clock, open } = await acmePlace(t);
+  const real = { ...fake.issuers };
+  fake.issuers.localCa = async () => {
+    throw new PodserveError('AUTHORITY_UNWRITABLE', 'the disk is full');
+  };
+  fake.refuse = refusing({ kind: 'rate-limited', scope: 'issuer', retryAt: NOW + 3 * DAY });
+  await pass();
+  fake.issuers.localCa = () => real.localCa();
+  clock.set(NOW + 2 * MINUTE);
+  assert.ok(((await open(({ ledger }) => ledger.nextLook())) ?? Infinity) <= clock.now());
+  await pass();
+  assert.equal((await published())?.placeholder, true);
+  assert.deepEqual(fake.orders, ['default']);
+});
+
+test('a CA that wants a year of patience is given a week', async (t) => {
+  const { pass, published, fake, clock } = await acmePlace(t);
+  fake.refuse = refusing({ kind: 'rate-limited', scope: 'issuer', retryAt: NOW + 365 * DAY });
+  await pass();
+  fake.refuse = undefined;
+  clock.set(NOW + 6 * DAY);
+  await pass({ readAll: true });
+  assert.equal(fake.orders.length, 1);
+  clock.set(NOW + 8 * DAY);
+  await pass({ readAll: true });
+  assert.equal((await published())?.issuer, 'public');
+});
+
+test('what failed while the clock was a year ahead keeps nobody waiting when it is back', async (t) => {
+  const { pass, fake, clock, published, open } = await acmePlace(t);
+  async function day(at: number): Promise<void> {
+    clock.set(at);
+    await pass({ readAll: true });
+    await open(({ ledger }) => heartbeat(ledger, 1, at));
+  }
+  await day(NOW);
+  await day(NOW + DAY);
+  fake.refuse = refusing({ kind: 'rate-limited', scope: 'issuer', retryAt: NOW + 366 * DAY + HOUR });
+  await day(NOW + 366 * DAY);
+  fake.refuse = undefined;
+  for (const days of [2, 30, 61]) await day(NOW + days * DAY);
+  const now = await published();
+  assert.deepEqual([now?.issuer, (now?.notAfter ?? 0) > clock.now() + 80 * DAY], ['public', true]);
+});
+
+test('being told to stop while another process orders is no failure', async (t) => {
+  const { open, fake } = await acmePlace(t);
+  const stop = new AbortController();
+  const left = await open(async (service) => {
+    await using _ = await lockOrder({ ...service, signal: new AbortController().signal }, 'default');
+    const running = runPass(service);
+    setTimeout(() => stop.abort(new Error('SIGTERM')), 300);
+    await running;
+    return [service.ledger.failure('default'), service.ledger.outlook('default')?.condition];
+  }, stop.signal);
+  assert.deepEqual(left, [undefined, 'well']);
+  assert.deepEqual(fake.orders, []);
+});
+
+test('being told to stop before its turn came leaves on record how often a certificate failed', async (t) => {
+  const { open, fake, pass, clock } = await acmePlace(t);
+  fake.refuse = refusing({ kind: 'server' });
+  await pass();
+  clock.set(NOW + HOUR);
+  const stop = new AbortController();
+  const failure = await open(async (service) => {
+    const running = runPass(service);
+    stop.abort(new Error('SIGTERM'));
+    await running;
+    return service.ledger.failure('default')?.count;
+  }, stop.signal);
+  assert.equal(failure, 1);
+});
+
+test('that another process orders it is neither a failure nor an emergency', async (t) => {
+  const { open, pass } = await acmePlace(t);
+  await pass({ orders: 'later' });
+  const error = new PodserveError('PUBLICATION_LOCKED', 'another process is ordering the certificate default');
+  const result = await open(async (service) => {
+    const found = await look(service, ACME, { now: NOW, force: false, clockBehind: false });
+    return unattended(service, found, error, 30_000);
+  });
+  assert.deepEqual([result.outcome, result.decision.emergency, result.decision.nextLook], ['waiting', false, NOW + MINUTE]);
+  assert.match(result.decision.detail, /it is a placeholder.*another process is ordering/);
+});
+
+test('what was issued and cannot be published is ordered from no other issuer', async (t) => {
+  const { fake, pass, state, published } = await acmePlace(
+    t,
+    [{ ...ACME, issuers: ['public', 'house'] }],
+    fakeAcmeConfig('public'),
+    fakeAcmeConfig('house'),
+  );
+  const directory = join(state, 'certificates/default');
+  fake.refuse = () => {
+    renameSync(directory, `${directory}.away`);
+    writeFileSync(directory, '');
+  };
+  const { results } = await pass();
+  assert.deepEqual([results[0]?.outcome, fake.orders], ['failed', ['default']]);
+  assert.deepEqual(fake.settled, []);
+  rmSync(directory);
+  renameSync(`${directory}.away`, directory);
+  assert.equal((await published())?.placeholder, true);
+});
