@@ -1,3 +1,4 @@
+import type { Decision } from '../certificate/renewal.ts';
 import { inDays, minute } from '../platform/dates.ts';
 import { describeError } from '../platform/errors.ts';
 import type { Result } from '../services/certificates/result.ts';
@@ -66,7 +67,7 @@ function describe({ spec, outcome, decision, manifest, error, retryAt }: Result,
     case 'failed':
       return `${name}: FAILED: ${describeError(error)}; next try ${minute(retryAt ?? decision.nextLook)}${standIn(manifest)}`;
     case 'planned':
-      return `${name}: would ${decision.action === 'restore' ? `go back to generation ${decision.generation}` : `issue from ${decision.issuers[0] ?? 'nobody'}`} now: ${decision.reason}: ${decision.detail}`;
+      return `${name}: would ${plan(decision)} now: ${decision.reason}: ${decision.detail}`;
     case 'waiting':
       return `${name}: waiting until ${minute(decision.nextLook)}: ${decision.reason}: ${decision.detail}`;
     case 'kept':
@@ -78,6 +79,11 @@ function standIn(manifest: Result['manifest']): string {
   return manifest?.placeholder === true
     ? `; until then a placeholder is published, valid until ${minute(Date.parse(manifest.notAfter))}`
     : '';
+}
+
+function plan({ action, generation, issuers }: Decision): string {
+  if (action === 'restore') return `go back to generation ${generation}`;
+  return action === 'placeholder' ? 'publish a placeholder' : `issue from ${issuers[0] ?? 'nobody'}`;
 }
 
 function toJson({ spec, outcome, decision, manifest, error, warnings }: Result): object {

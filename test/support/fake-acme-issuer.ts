@@ -13,6 +13,8 @@ export interface FakeAcme {
   readonly orders: string[];
   /** Names of the certificates that were told to be published. */
   readonly settled: string[];
+  /** Certificates whose orders a killed run left. */
+  readonly underWay: Set<string>;
   /** Called before each order: throws to refuse it. */
   refuse: ((certificate: string, issuer: string) => void) | undefined;
   /** What the server advises; undefined: it has no ARI. */
@@ -24,6 +26,7 @@ export function fakeAcme(directory: string, real: Issuers, config: (name: string
   const fake: FakeAcme = {
     orders: [],
     settled: [],
+    underWay: new Set(),
     refuse: undefined,
     advise: undefined,
     issuers: {
@@ -39,6 +42,7 @@ export function fakeAcme(directory: string, real: Issuers, config: (name: string
             await ca.prepare(now, spec.identifiers);
             return ca.issue(spec, { now, lifetime });
           },
+          isUnderWay: (spec) => fake.underWay.has(spec.name),
           settled: (certificate) => void fake.settled.push(certificate),
           renewalInfo: async (leaf, signal) => fake.advise?.(leaf, signal),
           revoke: async () => undefined,

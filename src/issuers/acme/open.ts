@@ -3,7 +3,7 @@ import type { ChallengeSolver } from '../../challenges/solver.ts';
 import type { AcmeIssuer, AcmeIssuerOptions } from './acme.ts';
 import { certificateId } from './certificate-id.ts';
 import { openClient } from './open-client.ts';
-import { issueCertificate } from './issue.ts';
+import { isOrdered, issueCertificate } from './issue.ts';
 import { forget } from './order.ts';
 import type { OrderPlace } from './place.ts';
 import { revokeCertificate } from './revoke.ts';
@@ -37,6 +37,7 @@ export async function openAcmeIssuer(options: AcmeIssuerOptions, overrides: Acme
       signal.throwIfAborted();
       return issueCertificate(await place(), spec, { signal, replaces, inTurn });
     },
+    isUnderWay: (spec, published) => isOrdered(options, spec, published),
     settled(certificate) {
       forget(options, certificate);
     },

@@ -15,7 +15,7 @@ import { publish } from '../../publication/publish.ts';
 import { adviceDue, advisor, askAdvice, isInWindow } from './advice.ts';
 import { budgetHolds, costLines } from './budget.ts';
 import { failed } from './failed.ts';
-import { failedLook, resultOf, type Look } from './look.ts';
+import { decideOn, failedLook, resultOf, type Look } from './look.ts';
 import { lockOrder } from './order-lock.ts';
 import { preflightOnce } from './preflight-once.ts';
 import type { Publishing } from './publishing.ts';
@@ -35,7 +35,7 @@ export interface Batch {
   /** How long a first order waits for a web server that is not up yet, ms. */
   readonly patience: number;
   /** Opened once for all orders of the batch. */
-  acme(name: string): Promise<AcmeIssuer>;
+  readonly acme: (name: string) => Promise<AcmeIssuer>;
 }
 
 /**
@@ -68,8 +68,8 @@ async function attendLocked(batch: Batch, spec: CertificateSpec): Promise<Result
     await askAdvice(service, await batch.acme(adviser), spec, found);
   }
   const terms = { ...batch.terms, now: service.clock.now() };
-  const budgeted = await budgetHolds(service, spec, found, terms.now);
-  const decision = decide(await situationOf(service, spec, found, terms, budgeted));
+  const budgeted = await budgetHolds(service, batch.acme, spec, found, terms.now);
+  const decision = await decideOn(service, spec, found, terms, budgeted);
   if (decision.action !== 'issue') return resultOf(spec, found, leftToNextLook(decision, terms.now));
   const costs = terms.force ? await costLines(service, spec, decision, terms.now) : [];
   const result = await order(batch, spec, found, decision);

@@ -1,6 +1,6 @@
-import type { AcmeIssuer } from '../../issuers/acme/acme.ts';
 import { slots, type Slots } from '../../platform/concurrency.ts';
 import { describeError } from '../../platform/errors.ts';
+import { openAcmeIssuers } from './acme-issuers.ts';
 import { attend } from './attend.ts';
 import type { Look } from './look.ts';
 import { sharedPublishing } from './publishing.ts';
@@ -46,7 +46,7 @@ export function openOrders({ settled, atOnce = AT_ONCE, patience = 0 }: OrdersOp
   }
 
   async function batch(service: CertificateService, looks: readonly Look[], terms: Terms): Promise<void> {
-    await using issuers = openIssuers(service);
+    await using issuers = openAcmeIssuers(service);
     const publishing = sharedPublishing(service);
     const attending = { service, terms, publishing, patience, acme: (name: string) => issuers.acme(name) };
     const done = looks.map(async (one) => {
@@ -85,22 +85,4 @@ function issuerOf({ result: { decision, current } }: Look): string {
 
 async function stopped({ result }: Look): Promise<Result> {
   return result.decision.action === 'issue' ? interrupted(result) : result;
-}
-
-/** The ACME issuers of one batch: each opened when first asked for, all closed at the end. */
-function openIssuers(service: CertificateService): AsyncDisposable & { acme(name: string): Promise<AcmeIssuer> } {
-  const opened = new Map<string, Promise<AcmeIssuer>>();
-  return {
-    acme(name) {
-      const known = opened.get(name) ?? service.issuers.acme(name);
-      opened.set(name, known);
-      return known;
-    },
-    async [Symbol.asyncDispose]() {
-      for (const opening of opened.values()) {
-        const issuer = await opening.catch(() => undefined);
-        await issuer?.[Symbol.asyncDispose]();
-      }
-    },
-  };
 }

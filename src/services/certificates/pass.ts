@@ -2,12 +2,14 @@ import { eachLimited } from '../../platform/concurrency.ts';
 import { describeError } from '../../platform/errors.ts';
 import { lockPublication } from '../../publication/lock.ts';
 import { currentLink } from '../../publication/layout.ts';
+import type { CertificateSpec } from '../../certificate/spec.ts';
+import { openAcmeIssuers } from './acme-issuers.ts';
 import { act } from './act.ts';
 import { settleClock } from './clock.ts';
-import { costLines } from './budget.ts';
+import { budgetHolds, costLines } from './budget.ts';
 import { forgetDeliveries } from './deliveries.ts';
 import { forgetJudgedBy } from './judged-by.ts';
-import { look, type Look } from './look.ts';
+import { decideOn, look, resultOf, type Look } from './look.ts';
 import { openOrders, type Orders } from './orders.ts';
 import { stillHolds } from './outlook.ts';
 import { publishCurrentRoots, rootsDue } from './roots.ts';
@@ -15,6 +17,7 @@ import { interrupted, type Result } from './result.ts';
 import type { CertificateService } from './service.ts';
 import { settle } from './settle.ts';
 import type { Terms } from './situation.ts';
+import { survey } from './survey.ts';
 
 export interface PassOptions {
   /** Only these certificates; all when left out. */
@@ -119,10 +122,17 @@ async function attendTo(
 
 /** What a look would lead to, and what that costs where somebody counts. */
 async function planned(service: CertificateService, one: Look, terms: Terms): Promise<Result> {
-  const { spec, result } = one;
-  const acts = one.act || (one.attend && result.decision.action === 'issue');
-  if (!acts) return result;
+  const { spec } = one;
+  const result = one.attend && !one.act ? await withinBudget(service, spec, terms) : one.result;
+  if (!one.act && result.decision.action !== 'issue') return result;
   return { ...result, outcome: 'planned', warnings: await costLines(service, spec, result.decision, terms.now) };
+}
+
+async function withinBudget(service: CertificateService, spec: CertificateSpec, terms: Terms): Promise<Result> {
+  await using issuers = openAcmeIssuers(service);
+  const found = await survey(service.paths.certificates, spec.name);
+  const budgeted = await budgetHolds(service, (name) => issuers.acme(name), spec, found, terms.now);
+  return resultOf(spec, found, await decideOn(service, spec, found, terms, budgeted));
 }
 
 /** Forgets certificates and endpoints that are no longer configured. */

@@ -88,9 +88,9 @@ test('a name that is added while the CA is being asked is noticed when it has an
     await runPass(service);
     service.ledger.clearAdvice('default');
   });
-  let askForReload: () => void = () => undefined;
+  let askForReload: (() => void) | undefined;
   fake.advise = async () => {
-    askForReload();
+    askForReload?.();
     await new Promise((resolve) => setTimeout(resolve, 1000));
     return { value: { start: Date.now() + DAY, end: Date.now() + 2 * DAY, explanationUrl: undefined }, retryAfter: 6 * HOUR };
   };

@@ -1,18 +1,23 @@
 import assert from 'node:assert/strict';
 import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { describe, test, type TestContext } from 'node:test';
 
+import { parseIdentifier } from '../../../../src/certificate/identifier.ts';
+import type { ChallengeSolver } from '../../../../src/challenges/solver.ts';
 import { DAY, HOUR, MINUTE } from '../../../../src/platform/clock.ts';
 import { PodserveError } from '../../../../src/platform/errors.ts';
 import { heartbeat } from '../../../../src/services/certificates/heartbeat.ts';
 import { look } from '../../../../src/services/certificates/look.ts';
+import { configuredService } from '../../../../src/services/certificates/open.ts';
 import { lockOrder } from '../../../../src/services/certificates/order-lock.ts';
 import { runPass } from '../../../../src/services/certificates/pass.ts';
+import type { CertificateService } from '../../../../src/services/certificates/service.ts';
 import { unattended } from '../../../../src/services/certificates/unattended.ts';
-import { ACME, acmePlace, refusing } from '../../../support/acme-place.ts';
-import { NOW } from '../../../support/certificate-service.ts';
+import { ACME, acmePlace, refusing, type AcmePlace } from '../../../support/acme-place.ts';
+import { NOW, testClock, testService } from '../../../support/certificate-service.ts';
 import { fakeAcmeConfig } from '../../../support/fake-acme-issuer.ts';
+import { freePort, scratchDirectory } from '../../../support/scratch.ts';
 
 test('a built-in CA that cannot make the placeholder does not keep the real certificate from being ordered', async (t) => {
   const { pass, published, fake } = await acmePlace(t);
@@ -113,6 +118,56 @@ test('that another process orders it is neither a failure nor an emergency', asy
   });
   assert.deepEqual([result.outcome, result.decision.emergency, result.decision.nextLook], ['waiting', false, NOW + MINUTE]);
   assert.match(result.decision.detail, /it is a placeholder.*another process is ordering/);
+});
+
+describe('when the limits of the CA are used up', () => {
+  const ONE = fakeAcmeConfig('public', { limits: [{ kind: 'duplicate', count: 1, window: 7 * DAY }] });
+
+  async function used(t: TestContext, config = ONE): Promise<AcmePlace> {
+    const place = await acmePlace(t, [ACME], config);
+    await place.pass({ orders: 'later' });
+    await place.open(({ ledger }) =>
+      ledger.recordUse({ issuer: 'public', kind: 'duplicate', subject: 'example.org,www.example.org', at: NOW }),
+    );
+    return place;
+  }
+
+  test('an order that it has taken, and perhaps counted, is brought to its end all the same', async (t) => {
+    const { pass, published, fake } = await used(t);
+    await pass();
+    assert.deepEqual(fake.orders, []);
+    fake.underWay.add('default');
+    await pass({ readAll: true });
+    assert.equal((await published())?.issuer, 'public');
+  });
+
+  test('a dry run says that it would wait', async (t) => {
+    const { pass } = await used(t);
+    const { results } = await pass({ dryRun: true });
+    assert.deepEqual([results[0]?.outcome, results[0]?.decision.reason], ['waiting', 'rate-limited']);
+  });
+
+  test('a rehearsal goes on', async (t) => {
+    const { pass } = await used(t, { ...ONE, rehearse: 'https://staging.invalid/directory' });
+    assert.equal((await pass()).results[0]?.outcome, 'rehearsed');
+  });
+});
+
+async function present(solver: ChallengeSolver, token: string): Promise<void> {
+  const identifier = parseIdentifier('example.org');
+  await solver.present({ identifier, token, keyAuthorization: `${token}.thumbprint` }, AbortSignal.timeout(5000));
+}
+
+test('orders before and after the configuration was read again answer on one port', async (t) => {
+  const challenge = { type: 'http-01', via: 'listen', listen: `127.0.0.1:${await freePort()}` } as const;
+  using opened = await testService(scratchDirectory(t), testClock());
+  const after = configuredService(opened.service, opened.service.config);
+  const open = (service: CertificateService): Promise<ChallengeSolver | undefined> | undefined => service.issuers.solverFor?.(challenge);
+  await using first = await open(opened.service);
+  await using second = await open(after);
+  assert.ok(first !== undefined && second !== undefined);
+  await present(first, 'one');
+  await present(second, 'two');
 });
 
 test('what was issued and cannot be published is ordered from no other issuer', async (t) => {
