@@ -48,6 +48,8 @@ export interface Situation {
   readonly retryAt: number | undefined;
   /** When that failure was; left out: a wait that the CA imposed binds all issuers, past the emergency line too. */
   readonly failedAt?: number | undefined;
+  /** Who was asked last then, where that is known: nobody after it in the list was. */
+  readonly askedLast?: string | undefined;
   /** What the CA last said about exactly the current leaf. */
   readonly advice?: Advice | undefined;
   /** Since when the current leaf is revoked. */
@@ -227,12 +229,12 @@ function delayed(
 }
 
 /**
- * When what is published has to be looked at again at the latest, whatever else is waited for: at the half of a
- * placeholder, at the emergency line, at expiry. Infinity where nothing of that lies ahead.
+ * When what is published has to be looked at again at the latest, whatever else is waited for: when it is to be renewed,
+ * at the emergency line, at expiry. Infinity where nothing of that lies ahead.
  */
 export function lookBy(spec: CertificateSpec, current: Current, now: number): number {
   if (current.state !== 'published') return Infinity;
-  const turns = [emergencyLine(spec, current), current.notAfter, ...(current.placeholder ? [renewalTime(spec, current)] : [])];
+  const turns = [renewalTime(spec, current), emergencyLine(spec, current), current.notAfter];
   return Math.min(...turns.filter((turn) => turn > now));
 }
 
@@ -254,15 +256,18 @@ function holdOn({ held, now }: Situation, issuer: string): Held | undefined {
 }
 
 /**
- * Who may be asked although the last try failed: past the emergency line, the issuers that were not allowed when it did.
+ * Who may be asked although the last try failed: the issuers that were not asked then.
  * Only where the CA imposed the wait, which shows in its length: the own back-off never takes more than half of what is
  * left. A CA that wants a week of patience shall not keep the next one from stepping in.
  */
-function newlyAllowed({ spec, current, revoked, failedAt, retryAt }: Situation, allowed: readonly string[]): readonly string[] {
+function newlyAllowed({ spec, current, revoked, failedAt, askedLast, retryAt }: Situation, allowed: readonly string[]): readonly string[] {
   if (failedAt === undefined || retryAt === undefined || current.state !== 'published') return [];
-  const since = Math.min(emergencyLine(spec, current), revoked?.at ?? Infinity);
   const imposed = retryAt - failedAt > (current.notAfter - failedAt) / 2;
-  if (failedAt >= since || !imposed) return [];
+  if (!imposed) return [];
+  const reached = askedLast === undefined ? -1 : spec.issuers.indexOf(askedLast);
+  if (reached >= 0) return allowed.filter((issuer) => spec.issuers.indexOf(issuer) > reached);
+  const since = Math.min(emergencyLine(spec, current), revoked?.at ?? Infinity);
+  if (failedAt >= since) return [];
   const before = allowedIssuers(spec, current, false);
   return allowed.filter((issuer) => !before.includes(issuer));
 }

@@ -88,6 +88,7 @@ async function order(batch: Batch, spec: CertificateSpec, found: Survey, decisio
   const started = service.clock.now();
   const nothingServed = found.current.state !== 'published' || found.current.notAfter <= started;
   const refusals: unknown[] = [];
+  let askedLast: string | undefined;
   for (const issuer of decision.issuers) {
     try {
       const result = await orderFrom(batch, issuer, spec, found, decision);
@@ -95,6 +96,7 @@ async function order(batch: Batch, spec: CertificateSpec, found: Survey, decisio
     } catch (error) {
       if (service.signal.aborted) return resultOf(spec, found, { ...decision, action: 'wait', nextLook: service.clock.now() });
       refusals.push(error);
+      askedLast = issuer;
       holdIssuer(service, issuer, error);
       const count = (service.ledger.failure(spec.name)?.count ?? 0) + 1;
       const kind = error instanceof IssueFailure ? error.kind : undefined;
@@ -104,7 +106,7 @@ async function order(batch: Batch, spec: CertificateSpec, found: Survey, decisio
   const tookMs = service.clock.now() - started;
   const last = refusals.at(-1) ?? nobody(spec, decision);
   const warnings = refusals.slice(0, -1).map(describeError);
-  return { ...failed(service, spec, found, decision, last, tookMs), warnings };
+  return { ...failed(service, spec, found, decision, last, tookMs), askedLast, warnings };
 }
 
 async function orderFrom(batch: Batch, name: string, spec: CertificateSpec, found: Survey, decision: Decision): Promise<Result> {

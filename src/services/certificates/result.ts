@@ -19,6 +19,8 @@ export interface Result {
   /** With `failed`: the error, and when the issuers are tried again where that is not the next look. */
   readonly error: unknown;
   readonly retryAt?: number;
+  /** Which issuer refused last. */
+  readonly askedLast?: string | undefined;
 }
 
 /** Told to stop before its turn came: the next start takes it up at once. What is on record of failures stays. */

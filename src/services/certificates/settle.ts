@@ -31,6 +31,7 @@ export function settle(service: CertificateService, result: Result, now: number)
       at: now,
       retryAt: result.retryAt ?? result.decision.nextLook,
       message: describeError(result.error),
+      issuer: result.askedLast,
       ...blame(result.error),
     });
   } else if (endsFailure(result)) {
@@ -69,7 +70,7 @@ function endsFailure({ outcome, decision }: Result): boolean {
   return outcome !== 'restored' || decision.action === 'restore';
 }
 
-function blame(error: unknown): Pick<Failure, 'kind' | 'issuer' | 'link'> {
+function blame(error: unknown): Pick<Failure, 'kind' | 'link'> {
   return error instanceof IssueFailure ? { kind: error.kind, link: error.unpauseUrl } : {};
 }
 

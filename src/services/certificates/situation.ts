@@ -42,6 +42,7 @@ export async function situationOf(
     kept,
     retryAt: failure?.retryAt,
     failedAt: failure?.at,
+    askedLast: failure?.issuer,
     advice: adviceOf(service, spec, found),
     revoked: generation === undefined ? undefined : ledger.revocation(generation.manifest.leafSha256),
     ...(from === undefined ? {} : { profile: from.profile }),

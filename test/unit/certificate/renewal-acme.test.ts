@@ -229,6 +229,14 @@ describe('a wait that one CA imposed', () => {
     assert.equal(at(LINE + HOUR, PUBLIC, { ...imposed, failedAt: LINE }).action, 'wait');
   });
 
+  test('by one that stands before the issuer of what is published leaves the renewal by that one alone', () => {
+    const house = { ...PUBLIC, issuer: 'house', notAfter: START + 7 * DAY };
+    const refused = { spec: list, failedAt: START + DAY, retryAt: START + 8 * DAY, askedLast: 'letsencrypt' };
+    assert.equal(at(START + 3 * DAY, house, refused).action, 'wait');
+    assert.deepEqual(at(START + 3.5 * DAY, house, refused).issuers, ['house']);
+    assert.equal(at(START + 3.5 * DAY, house, { ...refused, askedLast: 'house' }).action, 'wait');
+  });
+
   test('is told from the own back-off, which lets the first issuer try once more', () => {
     assert.equal(at(LINE, PUBLIC, { ...imposed, retryAt: LINE + 0.2 * DAY }).action, 'wait');
   });
@@ -311,8 +319,8 @@ describe('a placeholder', () => {
 test('what is published says by when it wants to be looked at again', () => {
   const published: Current = { state: 'published', ...PUBLIC };
   assert.deepEqual(
-    [START, LINE - 1, LINE, START + 90 * DAY].map((now) => lookBy(spec(), published, now)),
-    [LINE, LINE, START + 90 * DAY, Infinity],
+    [START, PLAN, LINE - 1, LINE, START + 90 * DAY].map((now) => lookBy(spec(), published, now)),
+    [PLAN, LINE, LINE, START + 90 * DAY, Infinity],
   );
   assert.equal(lookBy(spec(), { state: 'published', ...PLACEHOLDER }, START), START + 3.5 * DAY);
   assert.equal(lookBy(spec(), { state: 'absent' }, START), Infinity);

@@ -5,6 +5,7 @@ import { describe, test, type TestContext } from 'node:test';
 
 import { parseIdentifier } from '../../../../src/certificate/identifier.ts';
 import type { ChallengeSolver } from '../../../../src/challenges/solver.ts';
+import { IssueFailure } from '../../../../src/issuers/acme/failure.ts';
 import { DAY, HOUR, MINUTE } from '../../../../src/platform/clock.ts';
 import { PodserveError } from '../../../../src/platform/errors.ts';
 import { heartbeat } from '../../../../src/services/certificates/heartbeat.ts';
@@ -118,6 +119,21 @@ test('that another process orders it is neither a failure nor an emergency', asy
   });
   assert.deepEqual([result.outcome, result.decision.emergency, result.decision.nextLook], ['waiting', false, NOW + MINUTE]);
   assert.match(result.decision.detail, /it is a placeholder.*another process is ordering/);
+});
+
+test("the preferred CA's wish to be left alone does not keep the certificate that another CA gave from being renewed", async (t) => {
+  const TWO = [fakeAcmeConfig('public'), fakeAcmeConfig('house')];
+  const { pass, published, fake, clock } = await acmePlace(t, [{ ...ACME, issuers: ['public', 'house'] }], ...TWO);
+  fake.lifetime = 7 * DAY;
+  fake.refuse = (_, issuer) => {
+    if (issuer === 'public') throw new IssueFailure('429', { kind: 'rate-limited', retryAt: clock.now() + 7 * DAY });
+  };
+  for (let hours = 0; hours < 10 * 24; hours += 6) {
+    clock.set(NOW + hours * HOUR);
+    await pass();
+    const now = await published();
+    assert.deepEqual([now?.issuer, (now?.notAfter ?? 0) > clock.now() + 2 * DAY], ['house', true], `after ${hours} h`);
+  }
 });
 
 describe('when the limits of the CA are used up', () => {
