@@ -34,6 +34,7 @@ export function slots(limit: number): Slots {
     try {
       return await work();
     } finally {
+      // The place goes straight to the next in line, so that nobody can slip in between.
       const next = waiting.shift();
       if (next === undefined) free += 1;
       else next();

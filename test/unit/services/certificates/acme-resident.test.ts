@@ -75,7 +75,11 @@ test('a CA that hangs holds up nobody but its own certificates', async (t) => {
     if (name !== 'slow') return issuer;
     return {
       ...issuer,
-      issue: (_, { signal }) => new Promise((_resolve, reject) => signal?.addEventListener('abort', () => reject(signal.reason))),
+      issue: (_, { signal }) =>
+        new Promise((_resolve, reject) => {
+          if (signal?.aborted) reject(signal.reason);
+          else signal?.addEventListener('abort', () => reject(signal.reason));
+        }),
     };
   };
   await run(10_000, {}, () => fake.orders.length > 0);
