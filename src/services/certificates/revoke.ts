@@ -28,6 +28,13 @@ export async function revokePublished(service: CertificateService, spec: Certifi
       'podserve certificates --mode renew --force replaces it; clients stop trusting the old one when it expires',
     );
   }
+  if (config.issuers[manifest.issuer]?.rehearse !== undefined) {
+    throw refused(
+      spec,
+      `${manifest.issuer} is only rehearsed: another server than the one that issued it would be asked`,
+      `take rehearse out of issuers.${manifest.issuer}`,
+    );
+  }
   await using issuer = await service.issuers.acme(manifest.issuer);
   await issuer.revoke(bundle, reason, signal);
   const at = clock.now();

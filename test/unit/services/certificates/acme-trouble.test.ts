@@ -13,6 +13,7 @@ import { look } from '../../../../src/services/certificates/look.ts';
 import { configuredService } from '../../../../src/services/certificates/open.ts';
 import { lockOrder } from '../../../../src/services/certificates/order-lock.ts';
 import { runPass } from '../../../../src/services/certificates/pass.ts';
+import { revokePublished } from '../../../../src/services/certificates/revoke.ts';
 import type { CertificateService } from '../../../../src/services/certificates/service.ts';
 import { unattended } from '../../../../src/services/certificates/unattended.ts';
 import { ACME, acmePlace, refusing, type AcmePlace } from '../../../support/acme-place.ts';
@@ -134,6 +135,19 @@ test("the preferred CA's wish to be left alone does not keep the certificate tha
     const now = await published();
     assert.deepEqual([now?.issuer, (now?.notAfter ?? 0) > clock.now() + 2 * DAY], ['house', true], `after ${hours} h`);
   }
+});
+
+test('the server of a rehearsal is asked nothing about the real certificate that is published', async (t) => {
+  const { fake, pass, clock, state, published } = await acmePlace(t);
+  await pass();
+  clock.set(NOW + 7 * HOUR);
+  const acme = [fakeAcmeConfig('public', { rehearse: 'https://staging.invalid/directory' })];
+  fake.advise = async () => assert.fail('it was asked for advice');
+  fake.issuers.acme = async () => assert.fail('it was opened');
+  using opened = await testService(state, clock, { certificates: [ACME], acme, issuers: fake.issuers });
+  await runPass(opened.service, { readAll: true });
+  await assert.rejects(revokePublished(opened.service, ACME, 'keyCompromise'), { remedy: 'take rehearse out of issuers.public' });
+  assert.equal((await published())?.issuer, 'public');
 });
 
 describe('when the limits of the CA are used up', () => {
