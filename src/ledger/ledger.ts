@@ -160,6 +160,20 @@ export function ledgerOn(database: DatabaseSync): Ledger {
     sql(`${verb} INTO ${table} (${columns.join(', ')}) VALUES (${columns.map(() => '?').join(', ')})`).run(...Object.values(row));
   };
   let depth = 0;
+  /**
+   * Written, so that no kill loses it, but not synced: a power cut may, unless something that is synced was written
+   * after it, which takes along all that came before. For what is asked or counted anew without harm.
+   */
+  const unsynced = <T>(work: () => T): T => {
+    // Inside a transaction nothing can be said of one statement alone.
+    if (depth > 0) return work();
+    database.exec('PRAGMA synchronous = NORMAL');
+    try {
+      return work();
+    } finally {
+      database.exec('PRAGMA synchronous = FULL');
+    }
+  };
   const close = (): void => {
     statements.clear();
     if (database.isOpen) database.close();
@@ -180,7 +194,7 @@ export function ledgerOn(database: DatabaseSync): Ledger {
     }
   }
   return {
-    ...caRecordsOn(sql),
+    ...caRecordsOn(sql, unsynced),
     record(event) {
       sql('INSERT INTO events (at, certificate, kind, reason, detail, generation) VALUES (?, ?, ?, ?, ?, ?)').run(
         event.at,
