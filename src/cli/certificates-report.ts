@@ -58,7 +58,7 @@ function describe({ spec, outcome, decision, manifest, error, retryAt }: Result,
     case 'adopted': {
       const expiry = Date.parse(manifest?.notAfter ?? '');
       const verb = outcome === 'published' ? 'issued' : outcome;
-      return `${name}: ${verb}: generation ${manifest?.generation} of ${manifest?.issuer} for ${manifest?.identifiers.join(', ')}; expires ${minute(expiry)} (${inDays(expiry - now)}); reason: ${decision.detail}`;
+      return `${name}: ${verb}: generation ${manifest?.generation} of ${manifest?.issuer} for ${manifest?.identifiers.join(', ')}; expires ${minute(expiry)} (${inDays(expiry - now)}); before: ${decision.detail}`;
     }
     case 'placeholder':
       return `${name}: placeholder published: generation ${manifest?.generation}, valid until ${minute(Date.parse(manifest?.notAfter ?? ''))}; ${decision.issuers[0] ?? 'the issuer'} is asked by podserve certificates --mode cron or renew`;
@@ -71,7 +71,7 @@ function describe({ spec, outcome, decision, manifest, error, retryAt }: Result,
     case 'waiting':
       return `${name}: waiting until ${minute(decision.nextLook)}: ${decision.reason}: ${decision.detail}`;
     case 'kept':
-      return `${name}: kept until ${minute(decision.nextLook)}: ${decision.reason}${decision.reason === 'not-due' ? '' : `: ${decision.detail}`}`;
+      return `${name}: kept until ${minute(decision.nextLook)}: ${decision.reason}: ${decision.detail}`;
   }
 }
 

@@ -47,7 +47,7 @@ async function stand(plain: Config, args: Arguments, context: Context): Promise<
   const now = clock.now();
   const seen = await serviceStatus({ config, paths, ledger }, { now, events: EVENTS });
   const endpoints = await endpointsStatus(config, seen, { timeoutMs: ANSWER_WITHIN, signal });
-  return { status: seen, found, endpoints, services, troubles: troublesOf(seen, found, endpoints, services, now) };
+  return { status: seen, found, endpoints, services, troubles: troublesOf(plain, seen, found, endpoints, services, now) };
 }
 
 /** The page and Apache serve certificates while they run, whether the configuration lists them or not. */
@@ -71,6 +71,7 @@ async function askAll(ports: Instance['statusPorts']): Promise<Standing['service
 }
 
 function troublesOf(
+  config: Config,
   status: ServiceStatus,
   found: Found,
   endpoints: readonly EndpointStatus[],
@@ -82,12 +83,21 @@ function troublesOf(
     found.state === 'none'
       ? status.certificates.filter(({ renewalAt, condition }) => condition === 'well' && renewalAt !== null && Date.parse(renewalAt) < now)
       : [];
+  // Who is listed as a consumer shall serve while the stack runs; the page and Apache that are not listed need not run.
+  const shallServe = ({ certificate, consumer }: EndpointStatus): boolean =>
+    found.state === 'running' && config.certificates.some(({ name, consumers }) => name === certificate && consumers.includes(consumer));
   const unserved = endpoints.filter(
-    ({ state, consumer }) => state === 'other-certificate' || state === 'failed' || (state === 'silent' && consumer in services),
+    (one) =>
+      one.state === 'other-certificate' ||
+      one.state === 'failed' ||
+      (one.state === 'silent' && (one.consumer in services || shallServe(one))),
   );
   return [
     ...status.alarms,
-    ...certificates.map(({ name, state, why }) => `certificate ${name}${state === 'good' ? '' : ` is ${state}`}: ${why}`),
+    ...certificates.map(({ name, state, failure, why }) => {
+      const reason = failure === null ? why : 'its renewal fails, as said above';
+      return `certificate ${name}${state === 'good' ? '' : ` is ${state}`}: ${reason}`;
+    }),
     ...overdue.map(({ name }) => `certificate ${name}: its renewal time is over and nothing runs that would renew it`),
     ...unserved.map(({ endpoint, certificate, detail }) => `${endpoint} should serve ${certificate}: ${detail}`),
     ...Object.entries(services).flatMap(([name, { ready, reasons }]) =>

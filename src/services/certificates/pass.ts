@@ -11,7 +11,7 @@ import { forgetDeliveries } from './deliveries.ts';
 import { forgetJudgedBy } from './judged-by.ts';
 import { decideOn, look, resultOf, type Look } from './look.ts';
 import { openOrders, type Orders } from './orders.ts';
-import { stillHolds } from './outlook.ts';
+import { isJudgedAs, stillHolds } from './outlook.ts';
 import { publishCurrentRoots, rootsDue } from './roots.ts';
 import { interrupted, type Result } from './result.ts';
 import type { CertificateService } from './service.ts';
@@ -65,9 +65,10 @@ export async function runPass(service: CertificateService, options: PassOptions 
   const due = wanted.filter((spec) => {
     if (background?.has(spec.name)) return false;
     if (terms.force || options.readAll || verdict !== 'right' || options.changed?.has(spec.name)) return true;
-    return !stillHolds(ledger.outlook(spec.name), spec, currentLink(paths.certificates, spec.name), now);
+    return !stillHolds(ledger.outlook(spec.name), spec, config.issuers, currentLink(paths.certificates, spec.name), now);
   });
   const skipped = wanted.length - due.length;
+  if (!options.dryRun) forgetMended(service, due);
   const { reported = () => true } = options;
   const results: Result[] = [];
   const pending: Look[] = [];
@@ -94,6 +95,15 @@ export async function runPass(service: CertificateService, options: PassOptions 
   const later = new Set(attended.map(({ spec }) => spec.name));
   const before = acted.results.filter(({ spec }) => !later.has(spec.name));
   return { results: [...results, ...before, ...attended], skipped, warnings: [...acted.warnings, ...warningsOf(attended)] };
+}
+
+/** What failed under another configuration says nothing of this one: whoever mends a mistake need not wait out its back-off. */
+function forgetMended({ ledger, config }: CertificateService, due: readonly CertificateSpec[]): void {
+  for (const spec of due) {
+    const outlook = ledger.outlook(spec.name);
+    if (outlook === undefined || isJudgedAs(outlook, spec, config.issuers)) continue;
+    if (ledger.failure(spec.name) !== undefined) ledger.clearFailure(spec.name);
+  }
 }
 
 /** Has the ACME servers asked: here and now, or by somebody else, and then the results are not known yet. */

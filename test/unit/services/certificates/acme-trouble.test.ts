@@ -8,11 +8,13 @@ import type { ChallengeSolver } from '../../../../src/challenges/solver.ts';
 import { IssueFailure } from '../../../../src/issuers/acme/failure.ts';
 import { DAY, HOUR, MINUTE } from '../../../../src/platform/clock.ts';
 import { PodserveError } from '../../../../src/platform/errors.ts';
+import { readCurrent } from '../../../../src/publication/read.ts';
+import { checkCertificate } from '../../../../src/services/certificates/check.ts';
 import { heartbeat } from '../../../../src/services/certificates/heartbeat.ts';
 import { look } from '../../../../src/services/certificates/look.ts';
 import { configuredService } from '../../../../src/services/certificates/open.ts';
 import { lockOrder } from '../../../../src/services/certificates/order-lock.ts';
-import { runPass } from '../../../../src/services/certificates/pass.ts';
+import { runPass, type PassReport } from '../../../../src/services/certificates/pass.ts';
 import { revokePublished } from '../../../../src/services/certificates/revoke.ts';
 import type { CertificateService } from '../../../../src/services/certificates/service.ts';
 import { unattended } from '../../../../src/services/certificates/unattended.ts';
@@ -218,4 +220,34 @@ test('what was issued and cannot be published is ordered from no other issuer', 
   rmSync(directory);
   renameSync(`${directory}.away`, directory);
   assert.equal((await published())?.placeholder, true);
+});
+
+test('a mistake that was mended in the configuration is not waited out, and what did not change still is', async (t) => {
+  const { state, clock, fake } = await acmePlace(t);
+  fake.refuse = refusing({ kind: 'configuration' });
+  const withProfile = async (profile: string | undefined): Promise<PassReport> => {
+    const acme = [fakeAcmeConfig('public', { profile })];
+    using opened = await testService(state, clock, { certificates: [ACME], acme, issuers: fake.issuers });
+    return await runPass(opened.service);
+  };
+  await withProfile('shrtlived');
+  clock.set(clock.now() + MINUTE);
+  await withProfile('shrtlived');
+  assert.equal(fake.orders.length, 1);
+  fake.refuse = undefined;
+  const { results } = await withProfile('shortlived');
+  assert.equal(results[0]?.outcome, 'published');
+  assert.equal(fake.orders.length, 2);
+});
+
+test('a revoked certificate that is still published is nothing good to check', async (t) => {
+  const { pass, open, state, clock } = await acmePlace(t);
+  await pass();
+  const current = await readCurrent(join(state, 'certificates'), 'default');
+  const leafSha256 = current?.manifest.leafSha256 ?? '';
+  const finding = await open(async ({ ledger }) => {
+    ledger.keepRevocation({ leafSha256, certificate: 'default', at: clock.now(), reason: 'superseded' });
+    return await checkCertificate(join(state, 'certificates'), ACME, clock.now(), ledger);
+  });
+  assert.deepEqual([finding.state, finding.attention], ['revoked', true]);
 });
