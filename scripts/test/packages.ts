@@ -18,7 +18,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   'debian-archive-keyring': '/usr/share/keyrings/debian-archive-keyring.gpg',
   'dovecot-imapd': '/usr/lib/dovecot/imap',
   'dovecot-pop3d': '/usr/lib/dovecot/pop3',
-  faketime: '/usr/bin/faketime',
+  faketime: '/usr/lib/*/faketime/libfaketime.so.1',
   'fuse-overlayfs': '/usr/bin/fuse-overlayfs',
   'gnutls-bin': '/usr/bin/certtool',
   haproxy: '/usr/sbin/haproxy',

@@ -94,8 +94,8 @@ function problemIn(answer: Answer): ProblemDocument | undefined {
   const type = mediaType(answer);
   if (type !== PROBLEM_TYPE && type !== JSON_TYPE) return undefined;
   const json = parsed(answer);
-  if (json === undefined || (type === JSON_TYPE && !String(json['type']).startsWith(ACME_ERROR))) return undefined;
-  return problemOf(json);
+  const problem = problemOf(json);
+  return type === JSON_TYPE && problem?.type.startsWith(ACME_ERROR) !== true ? undefined : problem;
 }
 
 /** RFC 7807 §3.1 and RFC 8555 §6.7.1; undefined where it is no object. */

@@ -21,6 +21,10 @@ export interface AcmeClientOptions {
   readonly userAgent: string;
   /** For one request with its answer's body, ms; default 30 s. Nonce retries share it. */
   readonly timeoutMs?: number;
+  /** What the server offered lately: it is not asked for then. */
+  readonly known?: Directory | undefined;
+  /** Called with what the server offers when it was asked for. */
+  readonly onDirectory?: (directory: Directory) => void;
 }
 
 /**

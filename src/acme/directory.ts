@@ -39,12 +39,14 @@ interface Asking {
  * Keeps the directory for a day. Whoever asks meanwhile waits for the same request, which ends with the last of them;
  * one that failed is not kept.
  * @param now a clock that is never set back, ms
+ * @param known what it was lately
  */
 export function keptDirectory(
   ask: (signal: AbortSignal) => Promise<Directory>,
   now: () => number,
+  known?: Directory,
 ): (signal: AbortSignal) => Promise<Directory> {
-  let kept: { readonly directory: Directory; readonly at: number } | undefined;
+  let kept = known === undefined ? undefined : { directory: known, at: now() };
   let asking: Asking | undefined;
 
   const begin = (): Asking => {

@@ -23,6 +23,9 @@ export interface Fields {
   wrong(why: string): AcmeTransportError;
 }
 
+/** No order is for nearly as many names, and each is a request more. */
+const LONGEST_LIST = 1000;
+
 /** @param what the resource's name, for errors */
 export function fieldsOf(json: Json, what: string, exchange: Exchange): Fields {
   const wrong = (why: string): AcmeTransportError => failed(exchange, 'malformed', `the answer is no ${what} of RFC 8555: ${why}`);
@@ -52,6 +55,7 @@ export function fieldsOf(json: Json, what: string, exchange: Exchange): Fields {
     array(name) {
       const value = json[name];
       if (!Array.isArray(value)) throw wrong(`it has no list in "${name}"`);
+      if (value.length > LONGEST_LIST) throw wrong(`the list in "${name}" is longer than ${LONGEST_LIST}`);
       return value;
     },
   };
@@ -62,8 +66,12 @@ export function isObject(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Whether the text is an absolute https URL in plain ASCII (RFC 3986 §2) without credentials in it. */
+/** No server's is nearly as long, and they get into error messages. */
+export const LONGEST_URL = 2048;
+
+/** Whether the text is an absolute https URL in plain ASCII (RFC 3986 §2) without credentials in it, and not without end. */
 export function isHttps(text: string): boolean {
+  if (text.length > LONGEST_URL) return false;
   const url = /^https:\/\/[\x21-\x7e]+$/i.test(text) ? URL.parse(text) : null;
   return url !== null && url.username === '' && url.password === '';
 }
@@ -73,9 +81,12 @@ export function texts(value: unknown): string[] {
   return Array.isArray(value) ? value.filter((one) => typeof one === 'string') : [];
 }
 
+/** A name of DNS or an address, as far as its characters go: programs are called with it, and terminals show it. */
+const IDENTIFIER = /^[A-Za-z0-9_*.:-]{1,255}$/;
+
 /** RFC 8555 §7.1.4 and RFC 8738 §3; undefined for other types. */
 export function identifierOf(value: unknown): AcmeIdentifier | undefined {
-  if (!isObject(value) || typeof value['value'] !== 'string') return undefined;
+  if (!isObject(value) || typeof value['value'] !== 'string' || !IDENTIFIER.test(value['value'])) return undefined;
   const type = value['type'];
   return type === 'dns' || type === 'ip' ? { type, value: value['value'] } : undefined;
 }

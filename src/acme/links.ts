@@ -1,3 +1,5 @@
+import { LONGEST_URL } from './fields.ts';
+
 /** URLs by relation type, in the order of the answer. */
 export type Links = Readonly<Record<string, readonly string[]>>;
 
@@ -42,6 +44,6 @@ function matchAt(pattern: RegExp, text: string, at: number): { groups: (string |
 
 /** The URL in full where it is one of http or https. */
 export function webUrl(reference: string, base?: string): string | undefined {
-  const url = URL.parse(reference, base);
+  const url = reference.length > LONGEST_URL ? null : URL.parse(reference, base);
   return url !== null && /^https?:$/.test(url.protocol) ? url.href : undefined;
 }

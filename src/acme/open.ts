@@ -59,9 +59,14 @@ export function openAcmeClient(options: AcmeClientOptions): AcmeClient {
   };
 
   const directory = keptDirectory(
-    (signal) =>
-      timed({ method: 'GET', url: directoryUrl }, signal, (inner) => fetchDirectory(directoryUrl, (exchange) => send(exchange, inner))),
+    async (signal) => {
+      const asked = { method: 'GET', url: directoryUrl } as const;
+      const found = await timed(asked, signal, (inner) => fetchDirectory(directoryUrl, (exchange) => send(exchange, inner)));
+      options.onDirectory?.(found);
+      return found;
+    },
     () => performance.now(),
+    options.known,
   );
 
   const posting = {

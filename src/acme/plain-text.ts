@@ -8,3 +8,8 @@ export function plainText(text: string): string {
     .trim();
   return line.length > LONGEST ? `${line.slice(0, LONGEST - 1)}…` : line;
 }
+
+/** Whether it is that already, and has something in it. */
+export function isPlain(text: string): boolean {
+  return text !== '' && plainText(text) === text;
+}

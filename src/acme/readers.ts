@@ -2,6 +2,7 @@ import { linksOf, problemOf, requireType, resource, CHAIN_TYPE } from './answers
 import { failed, type Answer } from './exchange.ts';
 import { identifierOf, isHttps, isObject, texts, timeOf } from './fields.ts';
 import { webUrl } from './links.ts';
+import { isPlain, plainText } from './plain-text.ts';
 import type { Account, AcmeIdentifier, Authorization, Challenge, Directory, Download, Order, RenewalInfo } from './resources.ts';
 
 const ACCOUNT_STATUSES = ['valid', 'deactivated', 'revoked'] as const;
@@ -12,12 +13,17 @@ const CHALLENGE_STATUSES: readonly string[] = ['pending', 'processing', 'valid',
 /** RFC 8555 §8.1: base64url. A token names a file and a path, so nothing else may pass for one. */
 const TOKEN = /^[A-Za-z0-9_-]{1,255}$/;
 
+const CHALLENGE_TYPE = /^[\x21-\x7e]{1,64}$/;
+/** Servers offer a handful; an order may have a thousand authorizations, and all are held at once. */
+const MOST_CHALLENGES = 32;
+
 /** RFC 8555 §7.1.1, RFC 9773 §4.1 and the profiles extension. */
 export function readDirectory(answer: Answer): Directory {
   const fields = resource(answer, 'directory');
   const meta = isObject(fields.json['meta']) ? fields.json['meta'] : {};
   const terms = meta['termsOfService'];
-  const profiles = isObject(meta['profiles']) ? Object.entries(meta['profiles']) : [];
+  // A name that cannot be shown could not be configured either.
+  const profiles = isObject(meta['profiles']) ? Object.entries(meta['profiles']).filter(([name]) => isPlain(name)) : [];
   return {
     newNonce: fields.url('newNonce'),
     newAccount: fields.url('newAccount'),
@@ -28,7 +34,7 @@ export function readDirectory(answer: Answer): Directory {
     meta: {
       termsOfService: typeof terms === 'string' ? terms : undefined,
       externalAccountRequired: meta['externalAccountRequired'] === true,
-      caaIdentities: texts(meta['caaIdentities']),
+      caaIdentities: texts(meta['caaIdentities']).filter(isPlain),
       profiles: Object.fromEntries(profiles.map(([name, description]) => [name, typeof description === 'string' ? description : ''])),
     },
   };
@@ -38,7 +44,7 @@ export function readDirectory(answer: Answer): Directory {
 export function readAccount(answer: Answer, url: string): Account {
   const fields = resource(answer, 'account');
   const status = fields.oneOf('status', ACCOUNT_STATUSES);
-  return { url, status, contact: texts(fields.json['contact']), created: answer.status === 201 };
+  return { url, status, contact: texts(fields.json['contact']).map(plainText), created: answer.status === 201 };
 }
 
 /** RFC 8555 §7.1.3 */
@@ -77,7 +83,10 @@ export function readAuthorization(answer: Answer, url: string): Authorization {
     status: fields.oneOf('status', AUTHORIZATION_STATUSES),
     expires: fields.optionalTime('expires'),
     wildcard: fields.json['wildcard'] === true,
-    challenges: fields.array('challenges').flatMap((one) => challengeOf(one) ?? []),
+    challenges: fields
+      .array('challenges')
+      .slice(0, MOST_CHALLENGES)
+      .flatMap((one) => challengeOf(one) ?? []),
   };
 }
 
@@ -92,7 +101,7 @@ export function readChallenge(answer: Answer): Challenge {
 function challengeOf(value: unknown): Challenge | undefined {
   if (!isObject(value)) return undefined;
   const { type, url, status, token, error } = value;
-  if (typeof type !== 'string' || typeof url !== 'string' || !isHttps(url)) return undefined;
+  if (typeof type !== 'string' || !CHALLENGE_TYPE.test(type) || typeof url !== 'string' || !isHttps(url)) return undefined;
   if (typeof status !== 'string' || !CHALLENGE_STATUSES.includes(status)) return undefined;
   return {
     url,

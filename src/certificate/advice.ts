@@ -36,7 +36,7 @@ export type AdviceAnswer =
 
 /** RFC 9773 §4.3.1: what `Retry-After` says is believed within these bounds. */
 const SHORTEST_RETRY = MINUTE;
-const LONGEST_RETRY = DAY;
+export const LONGEST_RETRY = DAY;
 /** RFC 9773 §4.3.3, for long-term errors. */
 const WITHOUT_ADVICE = 6 * HOUR;
 const FIRST_REPEAT = MINUTE;

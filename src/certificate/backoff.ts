@@ -4,7 +4,7 @@ import type { FailureKind } from './fallback.ts';
 const FIRST_DELAYS = [MINUTE, 10 * MINUTE, 100 * MINUTE];
 const SHORTEST = MINUTE;
 /** No CA counts over more than a week: a `Retry-After` that says more is a mistake, and would end renewal for good. */
-const LONGEST_RETRY_AFTER = 7 * DAY;
+export const LONGEST_RETRY_AFTER = 7 * DAY;
 /** Certificates that failed together shall not all come back in the same second. */
 const JITTER = 0.2;
 /** What a person has to mend: the same request a minute later gets the same answer. */

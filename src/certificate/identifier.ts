@@ -1,4 +1,4 @@
-import { isIP } from 'node:net';
+import { isIPv4, isIPv6 } from 'node:net';
 import { domainToASCII, domainToUnicode } from 'node:url';
 
 import { PodserveError } from '../platform/errors.ts';
@@ -21,8 +21,13 @@ const LONGEST_NAME = 253;
 export function parseIdentifier(text: string): Identifier {
   const trimmed = text.trim();
   const bare = /^\[(.*)\]$/.exec(trimmed)?.[1] ?? trimmed;
-  if (isIP(bare) !== 0) return { type: 'ip', value: canonicalAddress(bare, text) };
+  if (isAddress(bare)) return { type: 'ip', value: canonicalAddress(bare, text) };
   return { type: 'dns', value: canonicalName(trimmed, text) };
+}
+
+/** Only what has a colon is tried as IPv6: the first such try in a process costs ten milliseconds. */
+function isAddress(text: string): boolean {
+  return text.includes(':') ? isIPv6(text) : isIPv4(text);
 }
 
 /** Reads many, dropping repetitions, keeping the order. */
@@ -92,7 +97,7 @@ function canonicalName(name: string, text: string): string {
   if (/[\s/:@?#\\]/.test(plain)) throw invalid(text, 'it is not a DNS name', 'give the bare name, without scheme, port or path');
   const ascii = plain === '' ? '' : domainToASCII(plain);
   if (ascii === '') throw invalid(text, 'it is not a DNS name', 'give a name such as www.example.org');
-  if (isIP(ascii) !== 0) throw invalid(text, `it reads as the address ${ascii}`, `write ${ascii}, or a name`);
+  if (isAddress(ascii)) throw invalid(text, `it reads as the address ${ascii}`, `write ${ascii}, or a name`);
   const full = wildcard ? `*.${ascii}` : ascii;
   if (full.length > LONGEST_NAME)
     throw invalid(text, `it has ${full.length} characters; a DNS name has at most ${LONGEST_NAME}`, 'shorten it');

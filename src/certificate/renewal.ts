@@ -21,6 +21,8 @@ export interface Published {
   readonly identifiers: readonly Identifier[];
   readonly notBefore: number;
   readonly notAfter: number;
+  /** Left out: not known. */
+  readonly publishedAt?: number;
 }
 
 /** A generation that was published before and could be again. */
@@ -46,6 +48,8 @@ export interface Situation {
   readonly retryAt: number | undefined;
   /** When that failure was; left out: a wait that the CA imposed binds all issuers, past the emergency line too. */
   readonly failedAt?: number | undefined;
+  /** Who was asked last then, where that is known: nobody after it in the list was. */
+  readonly askedLast?: string | undefined;
   /** What the CA last said about exactly the current leaf. */
   readonly advice?: Advice | undefined;
   /** Since when the current leaf is revoked. */
@@ -112,6 +116,8 @@ const FUTURE_TOLERANCE = HOUR;
 const NEXT_LOOK_AT_CLOCK = HOUR;
 /** After an issuer that stands later in the list has stepped in, those before it are asked again every day. */
 const BACK_TO_PREFERRED = DAY;
+/** What an ACME server gave is kept at least so long, or a third of what it had left if that is less. */
+const SHORTEST_SERVICE = 6 * HOUR;
 /** ECMAScript's Date ends here; what others ask us to wait for need not. */
 const LAST_DATE = 8.64e15;
 
@@ -223,12 +229,12 @@ function delayed(
 }
 
 /**
- * When what is published has to be looked at again at the latest, whatever else is waited for: at the half of a
- * placeholder, at the emergency line, at expiry. Infinity where nothing of that lies ahead.
+ * When what is published has to be looked at again at the latest, whatever else is waited for: when it is to be renewed,
+ * at the emergency line, at expiry. Infinity where nothing of that lies ahead.
  */
 export function lookBy(spec: CertificateSpec, current: Current, now: number): number {
   if (current.state !== 'published') return Infinity;
-  const turns = [emergencyLine(spec, current), current.notAfter, ...(current.placeholder ? [renewalTime(spec, current)] : [])];
+  const turns = [renewalTime(spec, current), emergencyLine(spec, current), current.notAfter];
   return Math.min(...turns.filter((turn) => turn > now));
 }
 
@@ -250,15 +256,18 @@ function holdOn({ held, now }: Situation, issuer: string): Held | undefined {
 }
 
 /**
- * Who may be asked although the last try failed: past the emergency line, the issuers that were not allowed when it did.
+ * Who may be asked although the last try failed: the issuers that were not asked then.
  * Only where the CA imposed the wait, which shows in its length: the own back-off never takes more than half of what is
  * left. A CA that wants a week of patience shall not keep the next one from stepping in.
  */
-function newlyAllowed({ spec, current, revoked, failedAt, retryAt }: Situation, allowed: readonly string[]): readonly string[] {
+function newlyAllowed({ spec, current, revoked, failedAt, askedLast, retryAt }: Situation, allowed: readonly string[]): readonly string[] {
   if (failedAt === undefined || retryAt === undefined || current.state !== 'published') return [];
-  const since = Math.min(emergencyLine(spec, current), revoked?.at ?? Infinity);
   const imposed = retryAt - failedAt > (current.notAfter - failedAt) / 2;
-  if (failedAt >= since || !imposed) return [];
+  if (!imposed) return [];
+  const reached = askedLast === undefined ? -1 : spec.issuers.indexOf(askedLast);
+  if (reached >= 0) return allowed.filter((issuer) => spec.issuers.indexOf(issuer) > reached);
+  const since = Math.min(emergencyLine(spec, current), revoked?.at ?? Infinity);
+  if (failedAt >= since) return [];
   const before = allowedIssuers(spec, current, false);
   return allowed.filter((issuer) => !before.includes(issuer));
 }
@@ -268,7 +277,7 @@ export function renewalTime(spec: CertificateSpec, published: Published): number
   const lifetime = published.notAfter - published.notBefore;
   if (published.placeholder) return published.notBefore + lifetime / 2;
   const byFraction = published.origin === 'issued' ? !isLocalIssuer(published.issuer) : !spec.issuers.every(isLocalIssuer);
-  if (byFraction) return published.notBefore + lifetime * (lifetime < SHORT_LIFETIME ? 1 / 2 : 2 / 3);
+  if (byFraction) return Math.max(published.notBefore + lifetime * (lifetime < SHORT_LIFETIME ? 1 / 2 : 2 / 3), settledFrom(published));
   return published.notAfter - Math.min(spec.renewBefore, lifetime / 3);
 }
 
@@ -288,7 +297,16 @@ function isEmergency({ spec, current, revoked, now }: Situation): boolean {
  */
 export function plannedRenewal(spec: CertificateSpec, current: Published, advice: Advice | undefined): number {
   if (advice?.chosen === undefined || !isFromAcme(current)) return renewalTime(spec, current);
-  return Math.min(advice.chosen, emergencyLine(spec, current));
+  return Math.min(Math.max(advice.chosen, settledFrom(current)), emergencyLine(spec, current));
+}
+
+/**
+ * Nothing is ordered anew for its age alone before that. A CA that backdates far, or whose advice is always past, would
+ * otherwise be asked for one certificate after the other, every second.
+ */
+function settledFrom({ origin, publishedAt, notAfter }: Published): number {
+  if (origin !== 'issued' || publishedAt === undefined || publishedAt >= notAfter) return -Infinity;
+  return publishedAt + Math.min(SHORTEST_SERVICE, (notAfter - publishedAt) / 3);
 }
 
 function planOf(situation: Situation, current: Published): { at: number; reason: Reason; basis: string } {
@@ -354,12 +372,14 @@ function needOf(situation: Situation, current: Published): Need | undefined {
 
 /**
  * The issuers that may replace what is published. What is missing, damaged, expired, revoked or past its emergency line:
- * all. Else none that stands later in the list than the one it came from, and none of the local ones where it
+ * all. Else none that stands later in the list than the one it came from (of what was adopted or imported nobody knows:
+ * it counts as if it came from the first), and none of the local ones where it
  * came from an ACME server that is no longer configured: a typing error in the configuration shall not turn a
  * public certificate into a private one.
  */
 function allowedIssuers(spec: CertificateSpec, current: Current, emergency: boolean): readonly string[] {
-  if (current.state !== 'published' || emergency || current.placeholder || current.origin !== 'issued') return spec.issuers;
+  if (current.state !== 'published' || emergency || current.placeholder) return spec.issuers;
+  if (current.origin !== 'issued') return spec.issuers.slice(0, 1);
   const rank = spec.issuers.indexOf(current.issuer);
   if (rank >= 0) return spec.issuers.slice(0, rank + 1);
   return isLocalIssuer(current.issuer) ? spec.issuers : spec.issuers.filter((issuer) => !isLocalIssuer(issuer));

@@ -11,8 +11,12 @@ const CLIENT_HELLO = 1;
 const SERVER_NAME = 0;
 const PROTOCOLS = 16;
 const RECORD_HEADER = 5;
+/** Type and length (RFC 8446 §4). */
+const MESSAGE_HEADER = 4;
 /** No client's is nearly as long. */
 const LONGEST = 16 * 1024;
+/** Nor in nearly as many records. */
+const MOST_RECORDS = 1024;
 
 /**
  * Reads the first bytes of a TLS connection.
@@ -29,25 +33,29 @@ export function readClientHello(received: Buffer): ClientHello | 'more' | 'other
   }
 }
 
-/** The first handshake message, which may lie in several records (RFC 8446 §5.1), without its header. */
+/**
+ * The first handshake message, which may lie in several records (RFC 8446 §5.1), without its header. Put together once:
+ * anybody may send thousands of records of one octet.
+ */
 function handshakeMessage(received: Buffer): Buffer | 'more' | 'other' {
   const parts: Buffer[] = [];
   let length = 0;
+  let header = Buffer.alloc(0);
   for (let at = 0; at < received.length;) {
     if (received[at] !== HANDSHAKE_RECORD || (received[at + 1] ?? 3) !== 3) return 'other';
     if (received.length < at + RECORD_HEADER) return 'more';
     const size = received.readUInt16BE(at + 3);
-    if (size === 0 || length + size > LONGEST) return 'other';
+    if (size === 0 || length + size > LONGEST || parts.length === MOST_RECORDS) return 'other';
     const part = received.subarray(at + RECORD_HEADER, at + RECORD_HEADER + size);
     parts.push(part);
     length += part.length;
     at += RECORD_HEADER + size;
-    const message = Buffer.concat(parts, length);
-    if (message.length > 0 && message[0] !== CLIENT_HELLO) return 'other';
-    if (message.length < 4) continue;
-    const end = 4 + message.readUIntBE(1, 3);
+    if (header.length < MESSAGE_HEADER) header = Buffer.concat([header, part.subarray(0, MESSAGE_HEADER - header.length)]);
+    if (header.length > 0 && header[0] !== CLIENT_HELLO) return 'other';
+    if (header.length < MESSAGE_HEADER) continue;
+    const end = MESSAGE_HEADER + header.readUIntBE(1, 3);
     if (end > LONGEST) return 'other';
-    if (message.length >= end) return message.subarray(4, end);
+    if (length >= end) return Buffer.concat(parts, length).subarray(MESSAGE_HEADER, end);
   }
   return 'more';
 }

@@ -7,6 +7,7 @@ import { lastWords } from '../platform/program-words.ts';
 import { waitForText } from './dns/propagation.ts';
 import { challengeValue } from './dns/update.ts';
 import { challengeName, followChallenge } from './dns/zone.ts';
+import { openParting } from './parting.ts';
 import type { ChallengeSolver, ChallengeTask, SolverSurroundings } from './solver.ts';
 
 export interface ExecOptions {
@@ -33,16 +34,20 @@ export async function execSolver(
 ): Promise<ChallengeSolver> {
   const { exec } = config;
   const { clock, log, resolvers } = surroundings;
+  const parting = openParting();
   let turn = Promise.resolve();
 
-  function run(action: 'present' | 'cleanup', task: ChallengeTask, stop: AbortSignal): Promise<void> {
-    const called = turn.then(() => call(action, task, stop));
+  function run(action: 'present' | 'cleanup', task: ChallengeTask, stop: AbortSignal, begin?: () => void): Promise<void> {
+    const called = turn.then(() => {
+      stop.throwIfAborted();
+      begin?.();
+      return call(action, task, stop);
+    });
     turn = called.catch(() => undefined);
     return called;
   }
 
   async function call(action: 'present' | 'cleanup', task: ChallengeTask, stop: AbortSignal): Promise<void> {
-    stop.throwIfAborted();
     const name = challengeName(task.identifier);
     const args = [action, name, challengeValue(task)];
     const { ending, output } = await callProgram({
@@ -67,9 +72,8 @@ export async function execSolver(
     return new PodserveError('CHALLENGE_FAILED', 'the challenge program failed', { where: exec, why, remedy, cause });
   }
 
-  async function cleanup(task: ChallengeTask): Promise<void> {
-    // Its own time-out ends it, not the order's end.
-    await run('cleanup', task, new AbortController().signal);
+  async function cleanup(task: ChallengeTask, order?: AbortSignal): Promise<void> {
+    await parting(order, undefined, (stop) => run('cleanup', task, stop));
   }
 
   return {
@@ -77,14 +81,16 @@ export async function execSolver(
     async present(task, signal) {
       // Refused before anything is called.
       challengeName(task.identifier);
+      let begun = false;
       try {
-        await run('present', task, signal);
+        await run('present', task, signal, () => (begun = true));
         const chain = await followChallenge(challengeName(task.identifier), { resolvers, signal });
         const awaited = { name: chain.at(-1) ?? '.', value: challengeValue(task), propagation: config.propagation };
         await waitForText(awaited, surroundings, signal);
       } catch (error) {
+        if (!begun) throw error;
         // Also when the program itself failed: it may have come half-way.
-        await cleanup(task).catch((left: unknown) => {
+        await cleanup(task, signal).catch((left: unknown) => {
           log.warn({ exec, error: describeError(left) }, 'the record of a challenge may be left behind');
         });
         throw error;

@@ -44,7 +44,7 @@ function viewOf(solver: ChallengeSolver, leave: () => boolean): ChallengeSolver 
   return {
     type: solver.type,
     present: (task, signal) => solver.present(task, signal),
-    cleanup: (task) => solver.cleanup(task),
+    cleanup: (task, order) => solver.cleanup(task, order),
     async [Symbol.asyncDispose]() {
       if (left) return;
       left = true;

@@ -24,10 +24,11 @@ export interface ChallengeSolver extends AsyncDisposable {
   present(task: ChallengeTask, signal: AbortSignal): Promise<void>;
   /**
    * Takes the answer away. An answer that is gone already is no error. Must work after the order was aborted: so it has
-   * a time-out of its own and no signal.
+   * a time-out of its own.
+   * @param order the signal that the answer was presented with: once it is aborted, there are seconds left
    * @throws PodserveError CHALLENGE_FAILED where something was left behind; the caller logs it and goes on
    */
-  cleanup(task: ChallengeTask): Promise<void>;
+  cleanup(task: ChallengeTask, order?: AbortSignal): Promise<void>;
 }
 
 /** What solvers need of the host. */

@@ -63,12 +63,18 @@ export function tlsAlpnSolver({ listen }: TlsAlpnConfig, { clock, log }: Surroun
     await listener.leave();
   }
 
-  /** Resolves when nobody else answers for the name. */
-  async function turn({ identifier, keyAuthorization }: ChallengeTask, signal: AbortSignal): Promise<void> {
+  /** Takes the name when nobody else answers for it: with no pause in between, or two that waited would both have it. */
+  async function take({ identifier, keyAuthorization }: ChallengeTask, context: SecureContext, signal: AbortSignal): Promise<Answer> {
     const deadline = clock.now() + LONGEST_TURN;
+    const name = serverNameOf(identifier);
     for (;;) {
-      const other = answers.get(serverNameOf(identifier));
-      if (other === undefined || other.keyAuthorization === keyAuthorization) return;
+      const other = answers.get(name);
+      if (other === undefined || other.keyAuthorization === keyAuthorization) {
+        const answer = other ?? { keyAuthorization, context, ended: new AbortController(), uses: 0 };
+        answer.uses += 1;
+        answers.set(name, answer);
+        return answer;
+      }
       if (clock.now() >= deadline) throw busy(identifier);
       await clock.sleep(deadline - clock.now(), AbortSignal.any([signal, other.ended.signal]));
       signal.throwIfAborted();
@@ -80,16 +86,11 @@ export function tlsAlpnSolver({ listen }: TlsAlpnConfig, { clock, log }: Surroun
     async present(task, signal) {
       signal.throwIfAborted();
       const context = await challengeContext(task, clock);
-      await turn(task, signal);
-      const name = serverNameOf(task.identifier);
-      const fresh: Answer = { keyAuthorization: task.keyAuthorization, context, ended: new AbortController(), uses: 0 };
-      const answer = answers.get(name) ?? fresh;
-      answer.uses += 1;
-      answers.set(name, answer);
+      const answer = await take(task, context, signal);
       try {
         await listener.use();
       } catch (error) {
-        letGo(name, answer);
+        letGo(serverNameOf(task.identifier), answer);
         throw error;
       }
       if (!signal.aborted) return;

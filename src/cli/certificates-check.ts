@@ -1,4 +1,5 @@
 import { loadConfig } from '../config/load.ts';
+import { peekLedger } from '../ledger/open.ts';
 import { eachLimited } from '../platform/concurrency.ts';
 import { checkCertificate, checkRoots, type Finding } from '../services/certificates/check.ts';
 import { flag, type Arguments, type Context } from './command.ts';
@@ -13,9 +14,10 @@ const LONGEST_LIST = 50;
 /** `podserve certificates --mode check` */
 export async function check(args: Arguments, context: Context): Promise<number> {
   const config = await loadConfig(sourceOf(args, context));
-  const { certificates: root } = pathsOf(args, context);
+  const { certificates: root, ledger: file } = pathsOf(args, context);
   const now = context.clock.now();
-  const findings = await eachLimited(selected(args, config), AT_ONCE, (spec) => checkCertificate(root, spec, now));
+  using ledger = peekLedger(file);
+  const findings = await eachLimited(selected(args, config), AT_ONCE, (spec) => checkCertificate(root, spec, now, ledger));
   const attention = findings.filter((finding) => finding.attention);
   const roots = findings.some(({ manifest }) => manifest?.issuer === 'local-ca') ? checkRoots(root) : undefined;
   if (flag(args, 'json')) {
@@ -36,7 +38,7 @@ function describe({ name, manifest, renewalAt }: Finding, now: number): string {
   if (manifest === undefined) return name;
   const expiry = Date.parse(manifest.notAfter);
   const renewal = renewalAt === undefined ? '' : `, renewal ${minute(renewalAt)}`;
-  return `${name}: good: generation ${manifest.generation} of ${manifest.issuer}${manifest.placeholder ? ' (placeholder)' : ''} for ${manifest.identifiers.join(', ')}; expires ${minute(expiry)} (${inDays(expiry - now)})${renewal}`;
+  return `${name}: ${manifest.placeholder ? 'placeholder' : 'good'}: generation ${manifest.generation} of ${manifest.issuer} for ${manifest.identifiers.join(', ')}; expires ${minute(expiry)} (${inDays(expiry - now)})${renewal}`;
 }
 
 function summary(all: number, attention: number, root: string): string {

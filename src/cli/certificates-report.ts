@@ -1,3 +1,4 @@
+import type { Decision } from '../certificate/renewal.ts';
 import { inDays, minute } from '../platform/dates.ts';
 import { describeError } from '../platform/errors.ts';
 import type { Result } from '../services/certificates/result.ts';
@@ -49,7 +50,7 @@ function counted(results: readonly Result[]): string {
   return [...counts].map(([outcome, count]) => `${count} ${outcome}`).join(', ');
 }
 
-function describe({ spec, outcome, decision, manifest, error }: Result, now: number): string {
+function describe({ spec, outcome, decision, manifest, error, retryAt }: Result, now: number): string {
   const { name } = spec;
   switch (outcome) {
     case 'published':
@@ -57,21 +58,32 @@ function describe({ spec, outcome, decision, manifest, error }: Result, now: num
     case 'adopted': {
       const expiry = Date.parse(manifest?.notAfter ?? '');
       const verb = outcome === 'published' ? 'issued' : outcome;
-      return `${name}: ${verb}: generation ${manifest?.generation} of ${manifest?.issuer} for ${manifest?.identifiers.join(', ')}; expires ${minute(expiry)} (${inDays(expiry - now)}); reason: ${decision.detail}`;
+      return `${name}: ${verb}: generation ${manifest?.generation} of ${manifest?.issuer} for ${manifest?.identifiers.join(', ')}; expires ${minute(expiry)} (${inDays(expiry - now)}); before: ${decision.detail}`;
     }
     case 'placeholder':
       return `${name}: placeholder published: generation ${manifest?.generation}, valid until ${minute(Date.parse(manifest?.notAfter ?? ''))}; ${decision.issuers[0] ?? 'the issuer'} is asked by podserve certificates --mode cron or renew`;
     case 'rehearsed':
       return `${name}: rehearsed: ${decision.detail}; nothing was published`;
     case 'failed':
-      return `${name}: FAILED: ${describeError(error)}; next try ${minute(decision.nextLook)}`;
+      return `${name}: FAILED: ${describeError(error)}; next try ${minute(retryAt ?? decision.nextLook)}${standIn(manifest)}`;
     case 'planned':
-      return `${name}: would ${decision.action === 'restore' ? `go back to generation ${decision.generation}` : `issue from ${decision.issuers[0] ?? 'nobody'}`} now: ${decision.reason}: ${decision.detail}`;
+      return `${name}: would ${plan(decision)} now: ${decision.reason}: ${decision.detail}`;
     case 'waiting':
       return `${name}: waiting until ${minute(decision.nextLook)}: ${decision.reason}: ${decision.detail}`;
     case 'kept':
-      return `${name}: kept until ${minute(decision.nextLook)}: ${decision.reason}${decision.reason === 'not-due' ? '' : `: ${decision.detail}`}`;
+      return `${name}: kept until ${minute(decision.nextLook)}: ${decision.reason}: ${decision.detail}`;
   }
+}
+
+function standIn(manifest: Result['manifest']): string {
+  return manifest?.placeholder === true
+    ? `; until then a placeholder is published, valid until ${minute(Date.parse(manifest.notAfter))}`
+    : '';
+}
+
+function plan({ action, generation, issuers }: Decision): string {
+  if (action === 'restore') return `go back to generation ${generation}`;
+  return action === 'placeholder' ? 'publish a placeholder' : `issue from ${issuers[0] ?? 'nobody'}`;
 }
 
 function toJson({ spec, outcome, decision, manifest, error, warnings }: Result): object {

@@ -36,14 +36,16 @@ export async function revoke(args: Arguments, context: Context): Promise<number>
   for (const warning of opened.warnings) context.err(`warning: ${warning}`);
   const revoked = await revokePublished(opened.service, spec, reason);
   if (!flag(args, 'json')) {
-    context.out(
-      `${spec.name}: generation ${revoked.generation} of ${revoked.issuer} is revoked (serial ${revoked.serial}, reason ${reason})`,
-    );
+    const how = revoked.already ? 'was revoked already' : 'is revoked';
+    const about = `serial ${revoked.serial}, reason ${revoked.reason}`;
+    context.out(`${spec.name}: generation ${revoked.generation} of ${revoked.issuer} ${how} (${about})`);
   }
   const pass = await runPass(opened.service, { names: new Set([spec.name]), readAll: true });
   reportResults(args, context, { ...pass, nextLook: opened.service.ledger.nextLook(), root: paths.certificates, extra: { revoked } });
   if (pass.results.every(({ outcome }) => outcome !== 'published')) {
-    context.err(`${spec.name}: the revoked certificate is still published; it is replaced as soon as an issuer answers`);
+    context.err(
+      `${spec.name}: the revoked certificate is still published; the resident service, or podserve certificates --mode renew, replaces it as soon as an issuer answers`,
+    );
     return 1;
   }
   return succeeded(pass.results) ? 0 : 1;

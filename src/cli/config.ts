@@ -43,7 +43,7 @@ async function check(args: Arguments, context: Context): Promise<number> {
   const loaded = await load(args, context);
   if (loaded === undefined) return 2;
   const { config } = loaded;
-  const { inspectOnEvent } = await import('../config/inspect.ts');
+  const { inspectIssuers, inspectOnEvent } = await import('../config/inspect.ts');
   const trouble = await inspectOnEvent(config.onEvent, context.env['PATH']);
   // Services start all the same, and warn: renewal does not hang on the program that tells of it.
   if (trouble !== undefined) {
@@ -52,13 +52,15 @@ async function check(args: Arguments, context: Context): Promise<number> {
     context.out(JSON.stringify({ ok: false, error: errorAsJson(error) }));
     return 2;
   }
+  // No error either: the same file is read where those are not mounted.
+  const warnings = [...config.warnings, ...(await inspectIssuers(config.issuers, context.env['PATH']))];
   if (flag(args, 'json')) {
-    const { file = null, certificates, issuers, warnings } = config;
+    const { file = null, certificates, issuers } = config;
     context.out(JSON.stringify({ ok: true, file, certificates: certificates.length, issuers: Object.keys(issuers), warnings }));
     return 0;
   }
   for (const line of summaryOf(config, loaded.source?.shown)) context.out(line);
-  for (const warning of config.warnings) context.err(`warning: ${warning}`);
+  for (const warning of warnings) context.err(`warning: ${warning}`);
   return 0;
 }
 

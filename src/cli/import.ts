@@ -13,8 +13,8 @@ export const command: Command = {
   help: `usage: podserve import certbot DIR [--dry-run] [--force] [--json]
 
 Publishes every lineage of DIR (such as /etc/letsencrypt) and changes nothing in DIR. A lineage that covers all names
-of a configured certificate becomes that certificate; any other gets a name made from its own, and a line for
-podserve.yaml is printed, without which nobody renews it. Doing it again does nothing.
+of a configured certificate becomes that certificate; any other gets a name made from its own, and what podserve.yaml
+needs is printed, with the CA that certbot renews it with: without that nobody renews it. Doing it again does nothing.
 Its ACME accounts become those of the issuers with the same directory URL, where they have none yet; of several
 accounts the one that most lineages are renewed with.
 
@@ -30,6 +30,8 @@ Exit codes: 0 done, 1 a lineage or account is broken or could not be taken, 2 wr
   positionals: true,
   run,
 };
+
+const UNKNOWN_SERVER = 'certbot renews it with no https:// server: add it to certificates in podserve.yaml, with issuers that you choose';
 
 async function run(args: Arguments, context: Context): Promise<number> {
   const [source, directory, ...more] = args.positionals;
@@ -70,11 +72,14 @@ function report(results: readonly Imported[], lines: readonly string[], context:
     if (result.outcome === 'failed') context.err(`podserve import: ${line}`);
     else context.out(line);
     for (const warning of result.warnings) context.err(`podserve import: ${result.lineage}: ${warning}`);
+    if (isLacking(result) && result.renewer === undefined) {
+      context.err(`podserve import: ${result.lineage}: ${UNKNOWN_SERVER}`);
+    }
   }
   if (lines.length === 0) return;
   context.out('');
   context.out('Nobody renews what is not configured. Add this to podserve.yaml:');
-  for (const line of ['certificates:', ...lines]) context.out(line);
+  for (const line of lines) context.out(line);
 }
 
 function reportAccounts(accounts: readonly ImportedAccount[], context: Context): void {
@@ -88,7 +93,19 @@ function reportAccounts(accounts: readonly ImportedAccount[], context: Context):
 
 /** What podserve.yaml lacks for the imported certificates. */
 function yamlLines(results: readonly Imported[]): string[] {
-  return results
-    .filter(({ certificate, configured, outcome }) => certificate !== undefined && !configured && outcome !== 'failed')
-    .map(({ certificate, names }) => `  - { name: ${certificate}, names: [${names.map((name) => JSON.stringify(name)).join(', ')}] }`);
+  const lacking = results.filter((one) => isLacking(one) && one.renewer !== undefined);
+  if (lacking.length === 0) return [];
+  const issuers = new Map(
+    lacking.flatMap(({ renewer }) => (renewer?.missing === undefined ? [] : [[renewer.name, renewer.missing.directory]])),
+  );
+  const certificates = lacking.map(({ certificate, names, renewer }) => {
+    const listed = names.map((name) => JSON.stringify(name)).join(', ');
+    return `  - { name: ${certificate}, names: [${listed}], issuers: [${renewer?.name}] }`;
+  });
+  const servers = [...issuers].map(([name, directory]) => `  ${name}: { directory: ${JSON.stringify(directory)} }`);
+  return [...(servers.length === 0 ? [] : ['issuers:', ...servers]), 'certificates:', ...certificates];
+}
+
+function isLacking({ certificate, configured, outcome }: Imported): boolean {
+  return certificate !== undefined && !configured && outcome !== 'failed';
 }

@@ -58,7 +58,7 @@ async function fromHost(paths: StatePaths, { clock, cwd }: Context): Promise<Ins
   using ledger = peekLedger(paths.ledger);
   const now = clock.now();
   const status = await serviceStatus({ config, paths, ledger }, { now, events: EVENTS });
-  return { status, endpoints: [], troubles: troublesOf(status, { state: 'none' }, [], {}, now) };
+  return { status, endpoints: [], troubles: troublesOf(status, { state: 'none' }, [], {}, () => false, now) };
 }
 
 /** The variables that the pods were played with. */

@@ -4,7 +4,7 @@ import { peekLedger } from '../ledger/open.ts';
 import { SECOND } from '../platform/clock.ts';
 import { askStatus } from '../services/ask-status.ts';
 import { serviceStatus } from '../services/certificates/status.ts';
-import { endpointsStatus } from '../services/endpoint-status.ts';
+import { endpointsStatus, type EndpointStatus } from '../services/endpoint-status.ts';
 import { presentPods } from '../services/pods/present.ts';
 import { findInstance, type Found, type Instance } from '../services/instance.ts';
 import { withConsumer } from '../services/own-consumers.ts';
@@ -61,7 +61,9 @@ async function stand(plain: Config, args: Arguments, context: Context): Promise<
   const now = clock.now();
   const seen = await serviceStatus({ config, paths, ledger }, { now, events: EVENTS });
   const endpoints = await endpointsStatus(config, seen, { timeoutMs: ANSWER_WITHIN, signal });
-  return { status: seen, found, endpoints, services, pods: [], troubles: troublesOf(seen, found, endpoints, services, now) };
+  const isListed = ({ certificate, consumer }: EndpointStatus): boolean =>
+    plain.certificates.some(({ name, consumers }) => name === certificate && consumers.includes(consumer));
+  return { status: seen, found, endpoints, services, pods: [], troubles: troublesOf(seen, found, endpoints, services, isListed, now) };
 }
 
 /** The page and Apache serve certificates while they run, whether the configuration lists them or not. */

@@ -66,7 +66,8 @@ function certificateLines(
   now: number,
 ): string[] {
   const names = (published?.names ?? wanted).join(', ');
-  const head = condition === 'well' ? 'good' : condition === 'failing' ? 'IN TROUBLE' : state.replaceAll('-', ' ').toUpperCase();
+  const well = published?.placeholder === true ? 'placeholder' : 'good';
+  const head = condition === 'well' ? well : condition === 'failing' ? 'IN TROUBLE' : state.replaceAll('-', ' ').toUpperCase();
   const lines = [`${name}: ${head}: ${names}`];
   if (condition !== 'well') lines.push(why);
   if (failure !== null) lines.push(`${failure.count} failed in a row, the next try is at ${minute(Date.parse(failure.nextTry))}`);

@@ -1,3 +1,4 @@
+import { DAY } from '../platform/clock.ts';
 import { readFilePath } from './apache.ts';
 import { readDuration } from './certificates.ts';
 import type { ChallengeConfig, DnsPropagationConfig } from './config.ts';
@@ -90,6 +91,9 @@ function readPropagation(scope: Scope, raw: RawDns['propagation'], path: Path): 
   const servers = elements(raw?.servers, [...path, 'servers']).map(({ value, path: at }) => readServer(scope, value, at));
   const timeout =
     raw?.timeout === undefined ? undefined : readDuration(scope, { value: raw.timeout, place: { path: [...path, 'timeout'] } });
+  if (timeout !== undefined && timeout > DAY) {
+    scope.report({ path: [...path, 'timeout'] }, 'no order lives as long', 'write a day at most; minutes are what DNS takes');
+  }
   return { servers: [...new Set(servers)], timeout: timeout ?? DEFAULTS.propagationTimeout };
 }
 

@@ -39,7 +39,7 @@ export function issuerNames(scope: Scope, raw: Raw['issuers']): IssuerNames {
     if (directory === undefined) return undefined;
     const same = [...configured, ...Object.entries(WELL_KNOWN), ...found].find(([, one]) => one === directory);
     if (same !== undefined) return configured.some(([name]) => name === same[0]) ? same[0] : remember(same[0], directory);
-    const name = nameOf(new URL(directory));
+    const name = nameOfDirectory(new URL(directory));
     const taken = isLocalIssuer(name) || configured.some(([one]) => one === name) || found.has(name);
     if (!taken) return remember(name, directory);
     scope.report(
@@ -63,7 +63,8 @@ export function readDirectory(scope: Scope, text: string, place: Place): string 
   return undefined;
 }
 
-function nameOf({ host }: URL): string {
+/** The name of an issuer that was given by the URL of its directory alone. */
+export function nameOfDirectory({ host }: URL): string {
   const name = host
     .replaceAll(/[^a-z0-9]+/g, '-')
     .replace(/^-/, '')

@@ -1,4 +1,4 @@
-import { isIP } from 'node:net';
+import { isIPv4, isIPv6 } from 'node:net';
 
 import { parseIdentifier } from '../certificate/identifier.ts';
 
@@ -21,9 +21,9 @@ export function parseListen(text: string): Listen | undefined {
   if (digits === undefined || port < 1 || port > 65_535) return undefined;
   if (before === '' || before === '*') return { host: '::', port };
   const bracketed = /^\[(.+)\]$/.exec(before)?.[1];
-  if (bracketed !== undefined) return isIP(bracketed) === 6 ? { host: bracketed, port } : undefined;
+  if (bracketed !== undefined) return isIPv6Address(bracketed) ? { host: bracketed, port } : undefined;
   if (before.includes(':')) return undefined;
-  if (isIP(before) === 4) return { host: before, port };
+  if (isIPv4(before)) return { host: before, port };
   return hostName(before, port);
 }
 
@@ -34,9 +34,14 @@ export function parseListen(text: string): Listen | undefined {
 export function parseServer(text: string, port: number): Listen | undefined {
   const trimmed = text.trim();
   const bare = /^\[(.+)\]$/.exec(trimmed)?.[1] ?? trimmed;
-  if (isIP(bare) === 6) return isEvery(bare) ? undefined : { host: bare, port };
+  if (isIPv6Address(bare)) return isEvery(bare) ? undefined : { host: bare, port };
   const server = parseListen(/:[0-9]+$/.test(trimmed) ? trimmed : `${trimmed}:${port}`);
   return server === undefined || isEvery(server.host) ? undefined : server;
+}
+
+/** The first call of node:net's own check costs ten milliseconds, which the default listeners need not pay. */
+function isIPv6Address(text: string): boolean {
+  return text === '::' || (text.includes(':') && isIPv6(text));
 }
 
 /** `host:port`, IPv6 in brackets: what `parseListen` reads back. */

@@ -12,18 +12,24 @@ interface Taken {
   readonly listen: string;
 }
 
-/** Reports listeners for challenges at a port that a service of this configuration has. */
+/**
+ * Reports listeners for challenges at a port that a service of this configuration has, or another issuer: theirs are
+ * open while there is an order, so it would come out at night. Issuers with the very same listener share it.
+ */
 export function checkListeners(scope: Scope, raw: Raw['issuers'], config: Config, withApache: boolean): void {
   const taken = takenPorts(config, withApache);
+  const issuers: (Taken & { readonly type: ChallengeConfig['type'] })[] = [];
   for (const { name, challenge } of Object.values(config.issuers)) {
     if (challenge.via !== 'listen') continue;
     const listen = parseListen(challenge.listen);
-    const other = taken.find((one) => {
+    const path = pathOf(raw, name, challenge.type);
+    const others = issuers.filter((one) => one.type !== challenge.type || one.listen !== challenge.listen);
+    issuers.push({ path, listen: challenge.listen, type: challenge.type });
+    const other = [...taken, ...others].find((one) => {
       const there = parseListen(one.listen);
       return listen !== undefined && there !== undefined && collide(listen, there);
     });
     if (other === undefined) continue;
-    const path = pathOf(raw, name, challenge.type);
     scope.report({ path }, `port ${listen?.port} is taken by ${formatPath(other.path)}`, remedyFor(challenge, other));
   }
 }
@@ -66,6 +72,7 @@ function pathOf(raw: Raw['issuers'], name: string, type: ChallengeConfig['type']
 function remedyFor({ type }: ChallengeConfig, { path: [service, key] }: Taken): string {
   if (type === 'http-01' && service === 'apache' && key === 'http')
     return 'leave out http01: Apache answers this challenge from the challenges volume';
+  if (service === 'issuers') return 'write both alike where they are for the same challenge, else give each its own port';
   if (type === 'tls-alpn-01' && service === 'apache') return 'use http-01, which Apache answers, or move one of them';
   return 'give each its own port';
 }

@@ -1,3 +1,4 @@
+import { slots } from '../platform/concurrency.ts';
 import { systemClock, type Clock } from '../platform/clock.ts';
 import type { Endpoint } from './endpoint.ts';
 import { ProbeFailure } from './failure.ts';
@@ -50,7 +51,7 @@ const AT_ONCE = 16;
  * @throws the signal's reason when it aborts
  */
 export async function verifyServed(targets: readonly VerifyTarget[], options: VerifyOptions = {}): Promise<Verified[]> {
-  const places = limit(AT_ONCE);
+  const places = slots(AT_ONCE);
   const secureContext = fingerprintContext();
   const began = performance.now();
   const ask = (target: VerifyTarget): Promise<string> => {
@@ -106,22 +107,4 @@ function wrongLeaf(target: VerifyTarget, saw: string | undefined, afterMs: numbe
     remedy: "see the service's log: the reload did not take the new certificate",
     afterMs,
   });
-}
-
-/** Lets at most `most` pieces of work run at once; the others wait in line. */
-function limit(most: number): <T>(work: () => Promise<T>) => Promise<T> {
-  let running = 0;
-  const waiting: (() => void)[] = [];
-  return async (work) => {
-    if (running >= most) await new Promise<void>((resolve) => waiting.push(resolve));
-    else running++;
-    try {
-      return await work();
-    } finally {
-      // The place goes straight to the next in line, so that nobody can slip in between.
-      const next = waiting.shift();
-      if (next === undefined) running--;
-      else next();
-    }
-  };
 }

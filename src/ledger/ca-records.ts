@@ -45,29 +45,31 @@ export interface CaRecords {
 }
 
 /** The records on a migrated database, whose statements `sql` prepares. */
-export function caRecordsOn(sql: (text: string) => StatementSync): CaRecords {
+export function caRecordsOn(sql: (text: string) => StatementSync, unsynced: <T>(work: () => T) => T): CaRecords {
   return {
     advice(certificate) {
       const row = sql(ADVICE).get(certificate);
       return row === undefined ? undefined : adviceFrom(row);
     },
     keepAdvice(certificate, { certificateId, window, chosen, explanationUrl, nextAsk, failures }) {
-      sql(KEEP_ADVICE).run(
-        certificate,
-        certificateId,
-        wholeOrNull(window?.start),
-        wholeOrNull(window?.end),
-        wholeOrNull(chosen),
-        explanationUrl ?? null,
-        Math.round(nextAsk),
-        failures,
+      unsynced(() =>
+        sql(KEEP_ADVICE).run(
+          certificate,
+          certificateId,
+          wholeOrNull(window?.start),
+          wholeOrNull(window?.end),
+          wholeOrNull(chosen),
+          explanationUrl ?? null,
+          Math.round(nextAsk),
+          failures,
+        ),
       );
     },
     clearAdvice(certificate) {
       sql('DELETE FROM advice WHERE certificate = ?').run(certificate);
     },
     recordUse({ issuer, kind, subject, at }) {
-      sql(RECORD_USE).run({ issuer, kind, subject, at: Math.round(at) });
+      unsynced(() => sql(RECORD_USE).run({ issuer, kind, subject, at: Math.round(at) }));
     },
     uses: (issuer, since) => sql(USES).all(issuer, since) as unknown as Use[],
     forgetUsesBefore(time) {

@@ -1,5 +1,7 @@
 import type { DatabaseSync, SQLOutputValue, StatementSync } from 'node:sqlite';
 
+import { LONGEST_RETRY } from '../certificate/advice.ts';
+import { LONGEST_RETRY_AFTER } from '../certificate/backoff.ts';
 import { CLOCK_TOLERANCE, LONGEST_QUIET, type ClockEvidence } from '../certificate/clock-evidence.ts';
 import type { FailureKind } from '../certificate/fallback.ts';
 import { caRecordsOn, type CaRecords } from './ca-records.ts';
@@ -120,7 +122,10 @@ export interface Ledger extends CaRecords, Disposable {
   /** Forgets events before `time`, but not the last one before a jump of the clock, which tells the jump. */
   forgetBefore(time: number): void;
   clockEvidence(now: number): ClockEvidence;
-  /** Takes the times of all events later than `time` out of the evidence: a wrong clock wrote them. */
+  /**
+   * Takes the times of all events later than `time` out of the evidence: a wrong clock wrote them. The waits that it
+   * imposed end: a failure in the future would keep everybody from trying again until then.
+   */
   discreditAfter(time: number): void;
   value(key: string): string | undefined;
   keepValue(key: string, value: string): void;
@@ -155,6 +160,20 @@ export function ledgerOn(database: DatabaseSync): Ledger {
     sql(`${verb} INTO ${table} (${columns.join(', ')}) VALUES (${columns.map(() => '?').join(', ')})`).run(...Object.values(row));
   };
   let depth = 0;
+  /**
+   * Written, so that no kill loses it, but not synced: a power cut may, unless something that is synced was written
+   * after it, which takes along all that came before. For what is asked or counted anew without harm.
+   */
+  const unsynced = <T>(work: () => T): T => {
+    // Inside a transaction nothing can be said of one statement alone.
+    if (depth > 0) return work();
+    database.exec('PRAGMA synchronous = NORMAL');
+    try {
+      return work();
+    } finally {
+      database.exec('PRAGMA synchronous = FULL');
+    }
+  };
   const close = (): void => {
     statements.clear();
     if (database.isOpen) database.close();
@@ -175,7 +194,7 @@ export function ledgerOn(database: DatabaseSync): Ledger {
     }
   }
   return {
-    ...caRecordsOn(sql),
+    ...caRecordsOn(sql, unsynced),
     record(event) {
       sql('INSERT INTO events (at, certificate, kind, reason, detail, generation) VALUES (?, ?, ?, ?, ?, ?)').run(
         event.at,
@@ -290,6 +309,9 @@ export function ledgerOn(database: DatabaseSync): Ledger {
     },
     discreditAfter(time) {
       sql('UPDATE events SET discredited = 1 WHERE at > ?').run(time);
+      sql('DELETE FROM failures WHERE at > ?').run(time);
+      sql('DELETE FROM holds WHERE until > ?').run(time + LONGEST_RETRY_AFTER);
+      sql('UPDATE advice SET next_ask = ? WHERE next_ask > ?').run(time, time + LONGEST_RETRY);
     },
     value(key) {
       const row = sql('SELECT value FROM meta WHERE key = ?').get(key);

@@ -21,3 +21,23 @@ export async function eachLimited<T, R>(items: readonly T[], limit: number, work
   for (const one of lanes) if (one.status === 'rejected') throw one.reason;
   return results;
 }
+
+/** Runs what it is given, at most so many at a time as it was made for, in the order in which they came. */
+export type Slots = <T>(work: () => Promise<T>) => Promise<T>;
+
+export function slots(limit: number): Slots {
+  const waiting: (() => void)[] = [];
+  let free = limit;
+  return async (work) => {
+    if (free > 0) free -= 1;
+    else await new Promise<void>((resolve) => waiting.push(resolve));
+    try {
+      return await work();
+    } finally {
+      // The place goes straight to the next in line, so that nobody can slip in between.
+      const next = waiting.shift();
+      if (next === undefined) free += 1;
+      else next();
+    }
+  };
+}

@@ -35,16 +35,17 @@ export async function syncDirectory(directory: string): Promise<void> {
 /**
  * Puts `data` where `file` is, so that a reader, a kill or a power cut at any moment meets all of the old or all of
  * the new. `mode` holds whatever the umask is.
+ * @param lasting `written`: a power cut may take it back, a kill cannot
  * @throws the system's error; nothing is changed and nothing left behind then
  */
-export async function replaceFile(file: string, data: string, mode: number): Promise<void> {
+export async function replaceFile(file: string, data: string, mode: number, lasting: 'synced' | 'written' = 'synced'): Promise<void> {
   const temporary = temporaryName(file);
   try {
     const descriptor = openSync(temporary, 'wx', mode);
     try {
       fchmodSync(descriptor, mode);
       writeFileSync(descriptor, data);
-      await sync(descriptor);
+      if (lasting === 'synced') await sync(descriptor);
     } finally {
       closeSync(descriptor);
     }
@@ -53,7 +54,7 @@ export async function replaceFile(file: string, data: string, mode: number): Pro
     rmSync(temporary, { force: true });
     throw error;
   }
-  await syncDirectory(dirname(file));
+  if (lasting === 'synced') await syncDirectory(dirname(file));
 }
 
 const TEMPORARY = /\.tmp-[0-9a-f]{12}$/;

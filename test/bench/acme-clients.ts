@@ -22,7 +22,7 @@ export interface AcmeClientProgram {
 
 const ROUNDS = 15;
 /** They sleep for seconds. */
-const FEW_ROUNDS = 5;
+const FEW_ROUNDS = 3;
 const RELEASE = 'bookworm';
 
 /** PodServe bundled, and those of certbot, lego, uacme and dehydrated that can be had here. */

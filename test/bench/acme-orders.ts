@@ -22,7 +22,11 @@ export interface OrdersTook {
   readonly wallMs: number;
   /** User and system time of the process. */
   readonly cpuMs: number;
-  readonly requests: number;
+  /** Those for what all orders share: the directory and first nonces. */
+  readonly sharedRequests: number;
+  /** RFC 9773: when to renew. */
+  readonly adviceRequests: number;
+  readonly orderRequests: number;
   /** From the answer to a challenge until the order is asked about, the middle; of use for one order at a time. */
   readonly provenLookMs: number;
   /** From the answer to the finalization until the order is asked about, the middle. */
@@ -30,20 +34,24 @@ export interface OrdersTook {
 }
 
 interface Looks {
-  requests: number;
+  shared: number;
+  advice: number;
+  all: number;
   readonly proven: number[];
   readonly signed: number[];
 }
 
 /** Notes the client's requests, by the paths that Pebble has. */
 function watchRequests(): Looks {
-  const looks: Looks = { requests: 0, proven: [], signed: [] };
+  const looks: Looks = { shared: 0, advice: 0, all: 0, proven: [], signed: [] };
   let challenged: number | undefined;
   const finalized = new Map<string, number>();
   subscribe('http.client.request.start', (message) => {
     const { kind, order } = pathOf(message);
     const now = performance.now();
-    looks.requests += 1;
+    looks.all += 1;
+    if (kind === 'dir' || kind === 'nonce-plz') looks.shared += 1;
+    if (order === 'renewalInfo') looks.advice += 1;
     if (kind !== 'my-order') return;
     const since = finalized.get(order);
     if (since !== undefined) looks.signed.push(now - since);
@@ -102,7 +110,9 @@ const { user, system } = process.cpuUsage(before);
 const took: OrdersTook = {
   wallMs,
   cpuMs: (user + system) / 1000,
-  requests: looks.requests,
+  sharedRequests: looks.shared,
+  adviceRequests: looks.advice,
+  orderRequests: looks.all - looks.shared - looks.advice,
   provenLookMs: median(looks.proven),
   signedLookMs: median(looks.signed),
 };

@@ -14,7 +14,13 @@ export interface AcmeServer extends AsyncDisposable {
   /** Where clients put `.well-known/acme-challenge/TOKEN`. */
   readonly webroot: string;
   /** How many requests it has taken so far, by its own log. */
-  requests(): Promise<number>;
+  requests(): Promise<Requests>;
+}
+
+export interface Requests {
+  readonly orders: number;
+  /** RFC 9773: of clients that ask when to renew. */
+  readonly advice: number;
 }
 
 const CHALLENGES = '.well-known/acme-challenge';
@@ -46,7 +52,9 @@ export async function startAcmeServer(webroot: string, options: PebbleOptions = 
       const { promise, resolve: rest } = Promise.withResolvers<void>();
       setTimeout(rest, LOG_MS);
       await promise;
-      return pebble.log().match(/-> calling handler\(\)/g)?.length ?? 0;
+      const all = pebble.log().match(/ \S+ -> calling handler\(\)/g) ?? [];
+      const advice = all.filter((one) => one.includes('/renewalInfo')).length;
+      return { orders: all.length - advice, advice };
     },
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };

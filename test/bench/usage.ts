@@ -23,6 +23,9 @@ code = os.waitstatus_to_exitcode(status)
 print(json.dumps({'code': code, 'wallMs': wall * 1e3, 'cpuMs': (used.ru_utime + used.ru_stime) * 1e3, 'peakKib': used.ru_maxrss}))
 `;
 
+/** Some wait for ever for what does not come; seconds. */
+const LONGEST = '120';
+
 /**
  * Runs a program to its end; meanwhile this process goes on with its work, such as answering challenges.
  * @param within a command that runs the one after it in other surroundings, and is not counted
@@ -31,10 +34,10 @@ print(json.dumps({'code': code, 'wallMs': wall * 1e3, 'cpuMs': (used.ru_utime + 
 export async function usageOf(program: Program, within: readonly string[] = []): Promise<Usage | undefined> {
   const { argv, env, cwd, before, code = 0 } = program;
   before?.();
-  const [meter = '', ...args] = [...within, 'python3', '-I', '-S', '-c', METER, ...argv];
-  const child = spawn(meter, args, { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const args = [LONGEST, ...within, 'python3', '-I', '-S', '-c', METER, ...argv];
+  const child = spawn('timeout', args, { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
   const [told] = await Promise.all([text(child.stdout), text(child.stderr)]);
-  if (told === '') throw new Error(`${argv.join(' ')} could not be started`);
+  if (told === '') throw new Error(`${argv.join(' ')} did not start or did not end`);
   const usage = JSON.parse(told) as Usage & { code: number };
   return usage.code === code ? usage : undefined;
 }

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { globSync } from 'node:fs';
 import { test } from 'node:test';
 
 import { startFaultProxy, type FaultProxy } from '../support/acme-fault-proxy.ts';
@@ -7,6 +6,7 @@ import { problem } from '../support/acme-faults.ts';
 import { acmeLab, type AcmeLab } from '../support/acme-lab.ts';
 import { PODSERVE, start } from '../support/command.ts';
 import { startPebble } from '../support/daemons/pebble.ts';
+import { fakeTime } from '../support/fake-time.ts';
 import { scaled } from '../support/scale.ts';
 import { freePort } from '../support/scratch.ts';
 
@@ -21,7 +21,7 @@ interface Failing {
 /** Starts the container's command, lets it do its first pass, and takes it away as an orchestrator that is out of patience does. */
 async function restart({ lab, proxy }: Failing, aheadMs: number): Promise<string> {
   const ends: (() => unknown)[] = [];
-  const env = aheadMs === 0 ? {} : clockAhead(aheadMs);
+  const env = aheadMs === 0 ? {} : fakeTime(`+${Math.round(aheadMs / 1000)}s`);
   const cron = start({ after: (end) => ends.push(end as () => unknown) }, PODSERVE, lab.args('cron'), { cwd: lab.cwd, env });
   await cron.says(/\n/);
   const quiet = (): boolean => Date.now() - Math.max(began, proxy.seen.at(-1)?.at ?? 0) > 600;
@@ -30,14 +30,6 @@ async function restart({ lab, proxy }: Failing, aheadMs: number): Promise<string
   cron.child.kill('SIGTERM');
   for (const end of ends) await end();
   return cron.output();
-}
-
-/** What a process is started with so that it takes it to be later. The wrapper `faketime` would stand between us and it. */
-function clockAhead(ms: number): Record<string, string> {
-  const [library] = globSync('/usr/lib/*/faketime/libfaketime.so.1');
-  if (library === undefined) throw new Error('the Debian package faketime is needed');
-  // Timers keep the machine's own clock: only the time of day is moved.
-  return { LD_PRELOAD: library, FAKETIME: `+${Math.round(ms / 1000)}s`, FAKETIME_DONT_FAKE_MONOTONIC: '1' };
 }
 
 async function failingLab(t: Parameters<typeof startPebble>[0]): Promise<Failing> {

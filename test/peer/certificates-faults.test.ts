@@ -301,7 +301,7 @@ test('renew --dry-run prints each certificate with its decision, reason and time
   );
   const dry = await certificates(served, 'renew', '--dry-run');
   assert.equal(dry.code, 0, dry.stderr);
-  assert.match(dry.stdout, /^default: kept until \d{4}-\d\d-\d\d \d\d:\d\d UTC: not-due/m);
+  assert.match(dry.stdout, /^default: kept until \d{4}-\d\d-\d\d \d\d:\d\d UTC: not-due: renewal is planned/m);
   assert.match(dry.stdout, /^second: would issue from local-ca now: missing/m);
   assert.equal(await readCurrent(served.publication, 'second'), undefined);
 });

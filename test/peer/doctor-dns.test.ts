@@ -142,6 +142,8 @@ test('a program for dns-01 is good when it can be executed, and a problem when i
   chmodSync(exec, 0o644);
   assert.match(await judged(exec), /^problem: .* cannot be called: this user may not execute it/);
   assert.match(await judged('/nonexistent/hook'), /^problem: .* cannot be called: there is no such file$/);
+  assert.equal(await judged('true'), 'good: true is there and can be executed');
+  assert.equal(await judged('no-such-hook'), 'problem: no-such-hook cannot be called: it is not in PATH');
 });
 
 test('podserve doctor prints each finding with its remedy, exits 1 for a problem, and changes nothing', async (t) => {

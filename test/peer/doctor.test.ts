@@ -165,7 +165,7 @@ test('a token in the challenges volume is found where that is served, and nothin
   });
   await listens(t, server, pebble.httpPort);
   assert.deepEqual(lines(await own.examine('http-01')), [`good: the test token is served at 127.0.0.1 port ${pebble.httpPort}`]);
-  assert.equal(existsSync(own.paths.challenges), false);
+  assert.equal(existsSync(own.paths.state), false);
   mkdirSync(own.paths.challenges, { recursive: true });
   assert.equal((await own.examine('http-01'))[0]?.ok, 'good');
   assert.deepEqual(readdirSync(own.paths.challenges), []);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { appendFileSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 
@@ -148,6 +148,19 @@ test('an account that cannot be read is told without anything of its key, and hi
   }
   assert.ok(!secrets.some((secret) => (stdout + stderr).includes(secret.slice(0, 20))));
   assert.match(stdout, /acct\/1 of .* -> issuer letsencrypt-staging: imported/);
+});
+
+test('an account whose URL no order could use is not taken, and links in a circle hinder nothing', async (t) => {
+  const own = setup(t);
+  own.add(PRODUCTION, 'plain', {});
+  const registration = join(own.certbot, 'accounts', PRODUCTION, 'plain', 'regr.json');
+  rmSync(registration);
+  writeFileSync(registration, JSON.stringify({ body: {}, uri: 'http://acme-v02.api.letsencrypt.org/acme/acct/1' }));
+  symlinkSync('circle', join(own.certbot, 'accounts', 'circle'));
+  const { code, stderr } = await own.import();
+  assert.equal(code, 1);
+  assert.match(stderr, /^podserve import: account plain of .*: failed: .*\/regr\.json does not say its https:\/\/ URL$/m);
+  assert.equal(existsSync(own.acme), false);
 });
 
 test('an account that certbot made at Pebble orders for this program, without a second one', async (t) => {

@@ -62,6 +62,10 @@ async function servedAs(publication: string, name: string): Promise<string | und
   return generation === undefined ? undefined : leafSha256(generation.bundle.leaf);
 }
 
+function printed(letter: string, issuer: string): string {
+  return `  - { name: ${letter}-test, names: ["mail.other.test"], issuers: [${issuer}] }`;
+}
+
 function fingerprint(made: MadeCertificate): string {
   return leafSha256(new X509Certificate(readFileSync(made.certificateFile)));
 }
@@ -94,12 +98,49 @@ test('lineages are published: into the configured certificate they cover, else u
   assert.deepEqual(treeOf(certbot.path), untouched);
 
   // The printed lines are what podserve.yaml wants.
-  const line = /^certificates:\n(  - \{ name: mail-other-test, .*\})$/m.exec(stdout)?.[1];
+  const [, issuers, line] = /^(issuers:\n  .*\n)certificates:\n(  - \{ name: mail-other-test, .*\})$/m.exec(stdout) ?? [];
   assert.ok(line !== undefined, stdout);
-  appendFileSync(join(home, 'podserve.yaml'), `${line}\n`);
+  appendFileSync(join(home, 'podserve.yaml'), `${line}\n${issuers}`);
   const check = await own.podserve('certificates', '--mode', 'check');
   assert.equal(check.code, 0, check.stdout + check.stderr);
   assert.match(check.stdout, /mail-other-test: good: generation 1 of House Intermediate for mail\.other\.test/);
+});
+
+test('the printed lines name the CA that certbot renews with, so that no other replaces its certificate', async (t) => {
+  const { certbot, home, ...own } = setup(t);
+  const yaml = ['issuers:', '  house: { directory: "https://ca.house.test/acme/directory" }', ''].join('\n');
+  writeFileSync(join(home, 'podserve.yaml'), yaml);
+  for (const [name, server] of [
+    ['a.test', 'https://ca.house.test/acme/directory/'],
+    ['b.test', 'https://acme-v02.api.letsencrypt.org/directory'],
+    ['c.test', 'https://acme-staging-v02.api.letsencrypt.org/directory'],
+    ['d.test', 'https://ca.other.test:14000/dir'],
+    ['e.test', 'https://ca.other.test:14000/dir'],
+    ['f.test', 'https://ca.other.test:14000/another'],
+    ['g.test', ''],
+    ['h.test', 'http://ca.other.test/dir'],
+    ['i.test', 'https://house/dir'],
+  ] as const) {
+    certbot.add(name, mail, server);
+  }
+  const { stdout, stderr } = await own.import('--dry-run');
+  const lines = stdout.slice(stdout.indexOf('issuers:'));
+  assert.deepEqual(lines.trimEnd().split('\n'), [
+    'issuers:',
+    '  ca-other-test-14000: { directory: "https://ca.other.test:14000/dir" }',
+    '  ca-other-test-14000-2: { directory: "https://ca.other.test:14000/another" }',
+    '  house-2: { directory: "https://house/dir" }',
+    'certificates:',
+    printed('a', 'house'),
+    printed('b', 'letsencrypt'),
+    printed('c', 'letsencrypt-staging'),
+    printed('d', 'ca-other-test-14000'),
+    printed('e', 'ca-other-test-14000'),
+    printed('f', 'ca-other-test-14000-2'),
+    printed('g', 'letsencrypt'),
+    printed('i', 'house-2'),
+  ]);
+  assert.match(stderr, /^podserve import: h\.test: certbot renews it with no https:\/\/ server: add it to certificates/m);
 });
 
 test('an imported certificate is kept by the next renewal pass', async (t) => {

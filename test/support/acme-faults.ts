@@ -3,6 +3,7 @@ import { join } from 'node:path';
 
 import type { Fault, FaultProxy, Reply } from './acme-fault-proxy.ts';
 import { run } from './command.ts';
+import { fakeDate } from './fake-time.ts';
 import { opensslCa } from './openssl-ca.ts';
 
 const ERROR = 'urn:ietf:params:acme:error:';
@@ -118,7 +119,7 @@ async function signed(directory: string, csr: Buffer, wanted: { names: readonly 
     '-extfile',
     at('asked.ext'),
   ];
-  const { code, stdout, stderr } = await run('faketime', [wanted.at ?? '1 hour ago', 'openssl', ...args]);
+  const { code, stdout, stderr } = await run('openssl', args, { env: fakeDate(wanted.at ?? '1 hour ago') });
   if (code !== 0) throw new Error(`openssl ${args.join(' ')} failed:\n${stderr}`);
   return stdout;
 }

@@ -7,6 +7,8 @@ const directory = process.env['PODSERVE_TEST_ARTIFACTS'];
 
 /** Files whose purpose is to hold keys (one is Dovecot's copy of all that its configuration names); everything else may hold none. */
 const KEY_FILE = /\.(pem|key|p12|pfx|tar|tgz|gz)(?=$|[.~-])|^private_key\.json$|^dovecot\.conf\.binary$/;
+/** The ACME accounts and orders under way of an issuer: they have keys in them. */
+const ACME_FILE = /\/(account(-\d+)?\.json[^/]*|orders\/[^/]+)$/;
 const LARGEST_KEY_FILE = 1 << 16;
 const LARGEST_COPY = 1 << 28;
 
@@ -28,7 +30,7 @@ export function keepFiles(root: string): void {
   const keep = join(directory, 'files', basename(root));
   let copies = 0;
   for (const file of regularFiles(root)) {
-    if (KEY_FILE.test(basename(file))) noteKeys(directory, file);
+    if (KEY_FILE.test(basename(file)) || ACME_FILE.test(file)) noteKeys(directory, file);
     else if (lstatSync(file).size <= LARGEST_COPY) {
       mkdirSync(keep, { recursive: true });
       copies += 1;
@@ -47,7 +49,7 @@ export function notedSecrets(artifacts: string): Buffer[] {
 function noteKeys(artifacts: string, file: string): void {
   if (lstatSync(file).size > LARGEST_KEY_FILE) return;
   for (const [pem] of readFileSync(file, 'latin1').matchAll(/-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]+-----END [A-Z ]*PRIVATE KEY-----/g)) {
-    const secrets = secretsOf(pem);
+    const secrets = secretsOf(pem.replaceAll(String.raw`\n`, '\n'));
     appendFileSync(join(artifacts, 'keys', `found-${process.pid}`), secrets.map((secret) => `${secret}\n`).join(''), { mode: 0o600 });
   }
 }

@@ -5,8 +5,8 @@ import type { MadeCertificate } from './openssl-ca.ts';
 
 export interface CertbotDirectory {
   readonly path: string;
-  /** Adds a lineage, or its next version, as certbot does: files in archive/, links in live/. */
-  add(name: string, made: MadeCertificate): void;
+  /** Adds a lineage, or its next version, as certbot does: files in archive/, links in live/. @param server '' for none */
+  add(name: string, made: MadeCertificate, server?: string): void;
 }
 
 /** A directory as certbot keeps it in /etc/letsencrypt, modes included; `certbot certificates` understands it. */
@@ -16,7 +16,7 @@ export function certbotDirectory(path: string): CertbotDirectory {
   const versions = new Map<string, number>();
   return {
     path,
-    add(name, made) {
+    add(name, made, server = 'https://ca.other.test/directory') {
       const version = (versions.get(name) ?? 0) + 1;
       versions.set(name, version);
       for (const part of ['archive', 'live']) mkdirSync(join(path, part, name), { recursive: true, mode: 0o755 });
@@ -26,16 +26,15 @@ export function certbotDirectory(path: string): CertbotDirectory {
         rmSync(join(path, 'live', name, `${file}.pem`), { force: true });
         symlinkSync(`../../archive/${name}/${file}${version}.pem`, join(path, 'live', name, `${file}.pem`));
       }
-      writeFileSync(join(path, 'renewal', `${name}.conf`), renewalConfiguration(path, name));
+      writeFileSync(join(path, 'renewal', `${name}.conf`), renewalConfiguration(path, name, server));
     },
   };
 }
 
-function renewalConfiguration(path: string, name: string): string {
+function renewalConfiguration(path: string, name: string, server: string): string {
   const files = ['cert', 'privkey', 'chain', 'fullchain'].map((file) => `${file} = ${path}/live/${name}/${file}.pem`);
-  return ['version = 2.1.0', `archive_dir = ${path}/archive/${name}`, ...files, '[renewalparams]', 'authenticator = webroot', ''].join(
-    '\n',
-  );
+  const renewal = ['[renewalparams]', 'authenticator = webroot', ...(server === '' ? [] : [`server = ${server}`])];
+  return ['version = 2.1.0', `archive_dir = ${path}/archive/${name}`, ...files, ...renewal, ''].join('\n');
 }
 
 /** Cuts a PEM file in its middle. */

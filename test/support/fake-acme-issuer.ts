@@ -13,6 +13,10 @@ export interface FakeAcme {
   readonly orders: string[];
   /** Names of the certificates that were told to be published. */
   readonly settled: string[];
+  /** Certificates whose orders a killed run left. */
+  readonly underWay: Set<string>;
+  /** Of what is issued, ms. */
+  lifetime: number;
   /** Called before each order: throws to refuse it. */
   refuse: ((certificate: string, issuer: string) => void) | undefined;
   /** What the server advises; undefined: it has no ARI. */
@@ -20,10 +24,12 @@ export interface FakeAcme {
 }
 
 /** Issuers whose ACME servers are one CA in memory, without a network; the built-in CA is the real one of `real`. */
-export function fakeAcme(directory: string, real: Issuers, config: (name: string) => AcmeIssuerConfig, lifetime = 90 * DAY): FakeAcme {
+export function fakeAcme(directory: string, real: Issuers, config: (name: string) => AcmeIssuerConfig): FakeAcme {
   const fake: FakeAcme = {
     orders: [],
     settled: [],
+    underWay: new Set(),
+    lifetime: 90 * DAY,
     refuse: undefined,
     advise: undefined,
     issuers: {
@@ -37,8 +43,9 @@ export function fakeAcme(directory: string, real: Issuers, config: (name: string
             fake.refuse?.(spec.name, name);
             const ca = openLocalCa({ directory: join(directory, name), permit: spec.identifiers });
             await ca.prepare(now, spec.identifiers);
-            return ca.issue(spec, { now, lifetime });
+            return ca.issue(spec, { now, lifetime: fake.lifetime });
           },
+          isUnderWay: (spec) => fake.underWay.has(spec.name),
           settled: (certificate) => void fake.settled.push(certificate),
           renewalInfo: async (leaf, signal) => fake.advise?.(leaf, signal),
           revoke: async () => undefined,

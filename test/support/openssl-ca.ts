@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { run } from './command.ts';
+import { fakeDate } from './fake-time.ts';
 
 /** Files of a certificate that OpenSSL made: a judge that shares no code with ours. */
 export interface MadeCertificate {
@@ -17,7 +18,7 @@ export interface MadeCertificate {
 interface LeafOptions {
   /** DNS names and addresses. */
   readonly names: readonly string[];
-  /** A date that `faketime` reads, at which it is issued. Default: now. */
+  /** A date that date(1) reads, at which it is issued. Default: now. */
   readonly at?: string;
   readonly days?: number;
 }
@@ -82,6 +83,6 @@ function hex(bytes: number): string {
 }
 
 async function openssl(args: readonly string[], at?: string): Promise<void> {
-  const { code, stderr } = at === undefined ? await run('openssl', args) : await run('faketime', [at, 'openssl', ...args]);
+  const { code, stderr } = await run('openssl', args, at === undefined ? {} : { env: fakeDate(at) });
   if (code !== 0) throw new Error(`openssl ${args.join(' ')} failed:\n${stderr}`);
 }

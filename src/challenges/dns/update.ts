@@ -3,6 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import type { DnsUpdateConfig } from '../../config/config.ts';
 import { SECOND } from '../../platform/clock.ts';
 import { PodserveError, describeError } from '../../platform/errors.ts';
+import { openParting } from '../parting.ts';
 import type { ChallengeSolver, ChallengeTask, SolverSurroundings } from '../solver.ts';
 import { waitForText } from './propagation.ts';
 import { addText, deleteText, placeAt, type Place, type UpdateServer } from './signed.ts';
@@ -19,6 +20,7 @@ const CLEANUP_TIMEOUT = 30 * SECOND;
 export async function dnsUpdateSolver(config: DnsUpdateConfig, surroundings: SolverSurroundings): Promise<ChallengeSolver> {
   const { clock, log, resolvers } = surroundings;
   const places = new Map<string, Place>();
+  const parting = openParting();
   let warned = false;
 
   function server(signal: AbortSignal): UpdateServer {
@@ -33,11 +35,12 @@ export async function dnsUpdateSolver(config: DnsUpdateConfig, surroundings: Sol
     return await placeAt(at, chain.at(-1) ?? '.');
   }
 
-  async function remove(task: ChallengeTask): Promise<void> {
-    const signal = AbortSignal.timeout(CLEANUP_TIMEOUT);
-    const at = server(signal);
-    const place = places.get(task.token) ?? (await find(task, at, signal));
-    await deleteText(at, place, challengeValue(task));
+  async function remove(task: ChallengeTask, order: AbortSignal | undefined): Promise<void> {
+    await parting(order, CLEANUP_TIMEOUT, async (signal) => {
+      const at = server(signal);
+      const place = places.get(task.token) ?? (await find(task, at, signal));
+      await deleteText(at, place, challengeValue(task));
+    });
     places.delete(task.token);
   }
 
@@ -53,15 +56,15 @@ export async function dnsUpdateSolver(config: DnsUpdateConfig, surroundings: Sol
         await waitForText({ name: place.name, value, propagation: config.propagation }, surroundings, signal);
       } catch (error) {
         // Also when the update itself failed: its answer may have been lost, and not the update.
-        await remove(task).catch((left: unknown) => {
+        await remove(task, signal).catch((left: unknown) => {
           log.warn({ name: place.name, server: config.server, error: describeError(left) }, 'the record of a challenge may be left behind');
         });
         throw error;
       }
     },
-    async cleanup(task) {
+    async cleanup(task, order) {
       try {
-        await remove(task);
+        await remove(task, order);
       } catch (error) {
         if (error instanceof PodserveError) throw error;
         throw new PodserveError('CHALLENGE_FAILED', 'the record of a challenge may be left behind', {

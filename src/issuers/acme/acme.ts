@@ -34,6 +34,11 @@ export interface AcmeIssuer extends Issuer, AsyncDisposable {
   readonly config: AcmeIssuerConfig;
   /** @throws IssueFailure; the signal's reason */
   issue(spec: CertificateSpec, options: AcmeIssueOptions): Promise<Bundle>;
+  /**
+   * Whether `issue` would go on with an order that the server has taken already: that uses nothing of its limits.
+   * @param published the leaf that is published now
+   */
+  isUnderWay(spec: CertificateSpec, published: X509Certificate | undefined): boolean;
   /** To be called when what `issue` gave is published: until then the order and its key are kept for the next start. */
   settled(certificate: string): void;
   /** RFC 9773. Undefined where the server has no ARI. @throws AcmeProblem, AcmeTransportError */

@@ -1,5 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 
+import { isHttps } from '../../acme/fields.ts';
 import { algorithmOf, jwkThumbprint } from '../../acme/jwk.ts';
 import { PodserveError } from '../../platform/errors.ts';
 import { addAccount, updateAccount, type StoredAccount } from './account-file.ts';
@@ -28,7 +29,7 @@ export async function adoptAccount(
   now: number,
 ): Promise<{ readonly account: StoredAccount; readonly adopted: boolean }> {
   const server = URL.parse(directoryUrl)?.href;
-  if (server === undefined || !URL.canParse(url)) throw unfit(url, 'its address, or that of its server, is no URL');
+  if (server === undefined || !isHttps(url)) throw unfit(url, 'its address, or that of its server, is no https:// URL');
   try {
     algorithmOf(key);
   } catch {

@@ -62,9 +62,17 @@ export async function authorize(run: Run, order: Order, authorizations: readonly
 function choose(run: Run, { challenges, identifier, wildcard }: Authorization): Chosen {
   const { place, by } = run;
   const { type } = place.config.challenge;
+  const proven = canonical(identifier);
+  if (!run.stored.identifiers.some((one) => one.type === proven.type && one.value.replace(/^\*\./, '') === proven.value)) {
+    throw new IssueFailure(attemptOf(run, 'challenge').what, {
+      kind: 'server',
+      where: identifier.value,
+      why: 'the CA wants this proven, which was not ordered',
+      remedy: 'tell whoever runs the CA; nothing is wrong here',
+    });
+  }
   const challenge = challenges.find((one) => one.type === type);
   if (challenge?.token !== undefined) {
-    const proven = canonical(identifier);
     return { challenge, task: { identifier: proven, token: challenge.token, keyAuthorization: keyAuthorization(challenge.token, by.key) } };
   }
   const name = `${wildcard ? '*.' : ''}${identifier.value}`;
@@ -126,11 +134,11 @@ export function tooSlow(run: Run, why: string, retryAfter: number | undefined): 
   });
 }
 
-/** Has no signal: what is in place is taken away also when the order was given up. */
-async function cleanUp({ place }: Run, solver: ChallengeSolver, tasks: readonly ChallengeTask[]): Promise<void> {
+/** What is in place is taken away also when the order was given up. */
+async function cleanUp({ place, signal }: Run, solver: ChallengeSolver, tasks: readonly ChallengeTask[]): Promise<void> {
   await eachLimited(tasks, AT_ONCE, async (task) => {
     try {
-      await solver.cleanup(task);
+      await solver.cleanup(task, signal);
     } catch (error) {
       place.log.warn(
         { issuer: place.config.name, identifier: task.identifier.value },

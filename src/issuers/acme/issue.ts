@@ -1,3 +1,5 @@
+import type { X509Certificate } from 'node:crypto';
+
 import { AcmeTransportError } from '../../acme/problem.ts';
 import type { Order } from '../../acme/resources.ts';
 import type { Bundle } from '../../certificate/bundle.ts';
@@ -85,12 +87,35 @@ function fittingOrder(place: OrderPlace, spec: CertificateSpec, replaces: Replac
     );
     return undefined;
   }
-  const wanted = { directory: serverOf(config), profile: config.profile, identifiers: spec.identifiers, keyType: spec.keyType };
-  const why = unfit(found, wanted, replaces?.leaf.publicKey.export({ type: 'spki', format: 'der' }), clock.now());
+  const why = unfitFor(place, spec, found, replaces?.leaf);
   if (why === undefined) return found;
   log.info({ issuer: config.name, certificate: spec.name, why }, 'an order of an earlier run is of no use now');
   forget(place, spec.name);
   return undefined;
+}
+
+function unfitFor(
+  { config, clock }: Pick<OrderPlace, 'config' | 'clock'>,
+  spec: CertificateSpec,
+  found: StoredOrder,
+  published: X509Certificate | undefined,
+): string | undefined {
+  const wanted = { directory: serverOf(config), profile: config.profile, identifiers: spec.identifiers, keyType: spec.keyType };
+  return unfit(found, wanted, published?.publicKey.export({ type: 'spki', format: 'der' }), clock.now());
+}
+
+/** Whether an order that the server has taken would be continued. What cannot be read is told by the order that meets it. */
+export function isOrdered(
+  place: Pick<OrderPlace, 'config' | 'clock' | 'directory'>,
+  spec: CertificateSpec,
+  published: X509Certificate | undefined,
+): boolean {
+  try {
+    const found = readOrder(place.directory, spec.name);
+    return typeof found === 'object' && found.url !== undefined && unfitFor(place, spec, found, published) === undefined;
+  } catch {
+    return false;
+  }
 }
 
 function removeAbandonedFiles({ directory, log, config }: OrderPlace): void {
@@ -155,10 +180,12 @@ async function replacedId({ client }: OrderPlace, replaced: Replaced | undefined
   return renewalInfo === undefined ? undefined : certificateId(replaced.leaf);
 }
 
+/**
+ * Also where the server failed inside: one that cannot look the replaced certificate up (Pebble 2.10 for each serial
+ * number with a leading 00) would fail in the same way at every try, and no renewal may hang on what it replaces.
+ */
 function refusesReplacement(error: unknown): boolean {
   const problem = problemIn(error);
   if (problem === undefined) return false;
-  return (
-    problem.status === 409 || problem.status === 404 || ['alreadyReplaced', 'malformed', 'unauthorized'].includes(problemType(problem))
-  );
+  return [404, 409, 500].includes(problem.status) || ['alreadyReplaced', 'malformed', 'unauthorized'].includes(problemType(problem));
 }

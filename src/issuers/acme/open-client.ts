@@ -1,17 +1,20 @@
 import { readFileSync } from 'node:fs';
 
-import type { AcmeClient } from '../../acme/client.ts';
+import type { AcmeClient, AcmeClientOptions } from '../../acme/client.ts';
 import type { AcmeIssuerConfig } from '../../config/config.ts';
 import { messageOf } from '../../platform/errors.ts';
 import { version } from '../../platform/version.ts';
 import { IssueFailure } from './failure.ts';
 
 /** The client for an issuer's server. @throws IssueFailure of kind configuration when its roots cannot be read */
-export async function openClient(config: AcmeIssuerConfig): Promise<AcmeClient> {
+export async function openClient(
+  config: AcmeIssuerConfig,
+  remembered: Pick<AcmeClientOptions, 'known' | 'onDirectory'> = {},
+): Promise<AcmeClient> {
   const { openAcmeClient } = await import('../../acme/open.ts');
   const { directory, caFile } = config;
   const ca = caFile === undefined ? {} : { ca: readRoots(config.name, caFile) };
-  return openAcmeClient({ directory, userAgent: `podserve/${version()}`, ...ca });
+  return openAcmeClient({ directory, userAgent: `podserve/${version()}`, ...ca, ...remembered });
 }
 
 function readRoots(issuer: string, file: string): string {

@@ -2,8 +2,9 @@ import type { AcmeClient } from '../../acme/client.ts';
 import type { ChallengeSolver } from '../../challenges/solver.ts';
 import type { AcmeIssuer, AcmeIssuerOptions } from './acme.ts';
 import { certificateId } from './certificate-id.ts';
+import { keptDirectoryIn } from './kept-directory.ts';
 import { openClient } from './open-client.ts';
-import { issueCertificate } from './issue.ts';
+import { isOrdered, issueCertificate } from './issue.ts';
 import { forget } from './order.ts';
 import type { OrderPlace } from './place.ts';
 import { revokeCertificate } from './revoke.ts';
@@ -17,11 +18,17 @@ export interface AcmeIssuerOverrides {
 export async function openAcmeIssuer(options: AcmeIssuerOptions, overrides: AcmeIssuerOverrides = {}): Promise<AcmeIssuer> {
   const { config } = options;
   const opening = new AsyncDisposableStack();
-  const client = once(async () => overrides.client ?? opening.use(await openClient(config)));
+  const { clock, directory } = options;
+  const kept = keptDirectoryIn(directory, config.directory);
+  const client = once(async () => overrides.client ?? opening.use(await openClient(config, remembered())));
   const solver = once(async (): Promise<ChallengeSolver> => opening.use(await options.solver()));
   const place = async (): Promise<OrderPlace> => ({ ...options, solver, client: await client() });
   const never = new AbortController().signal;
   let turn: Promise<unknown> = Promise.resolve();
+
+  function remembered(): Parameters<typeof openClient>[1] {
+    return { known: kept.read(clock.now()), onDirectory: (found) => void kept.keep(found, clock.now()) };
+  }
 
   /** The account is made by one order, not by each of those that begin at once. */
   function inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -35,8 +42,14 @@ export async function openAcmeIssuer(options: AcmeIssuerOptions, overrides: Acme
     config,
     async issue(spec, { signal = never, replaces }) {
       signal.throwIfAborted();
-      return issueCertificate(await place(), spec, { signal, replaces, inTurn });
+      try {
+        return await issueCertificate(await place(), spec, { signal, replaces, inTurn });
+      } catch (error) {
+        kept.forget();
+        throw error;
+      }
     },
+    isUnderWay: (spec, published) => isOrdered(options, spec, published),
     settled(certificate) {
       forget(options, certificate);
     },

@@ -61,12 +61,15 @@ export function readOrder(directory: string, certificate: string): StoredOrder |
   }
 }
 
-/** Keeps it so that a kill at any moment leaves the last kept state. @throws PodserveError AUTHORITY_UNWRITABLE */
+/**
+ * Keeps it so that a kill at any moment leaves the last kept state. Before the server knows of an order a power cut may
+ * take the file: all that is lost then is a key that nobody has seen. @throws PodserveError AUTHORITY_UNWRITABLE
+ */
 export async function keepOrder(directory: string, order: StoredOrder): Promise<StoredOrder> {
   const file = orderFile(directory, order.certificate);
   try {
     await makeSecretDirectory(join(directory, 'orders'));
-    await replaceFile(file, serialised(order), 0o600);
+    await replaceFile(file, serialised(order), 0o600, order.url === undefined ? 'written' : 'synced');
   } catch (error) {
     throw unwritable('the ACME order could not be kept', file, error);
   }

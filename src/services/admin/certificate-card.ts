@@ -35,6 +35,7 @@ function trouble({ condition, state, why, failure }: CertificateStatus, now: num
   return html`<div class="trouble ${condition}">
     <p><strong>${what}:</strong> ${why}</p>
     ${last === '' ? '' : html`<p>${last}</p>`} ${tries === '' ? '' : html`<p>${tries}</p>`}
+    ${failure === null || failure.link === null ? '' : html`<p>A person can end this at ${failure.link}</p>`}
   </div>`;
 }
 

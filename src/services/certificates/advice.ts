@@ -13,7 +13,9 @@ const TIMEOUT_MS = 20 * SECOND;
 /** The name of the ACME server that is to be asked when to renew what was found, or undefined. */
 export function advisor({ config }: CertificateService, { current }: Survey): string | undefined {
   if (current.state !== 'published' || !canBeAdvised(current)) return undefined;
-  return config.issuers[current.issuer] === undefined ? undefined : current.issuer;
+  const issuer = config.issuers[current.issuer];
+  // The server of a rehearsal has never heard of it.
+  return issuer === undefined || issuer.rehearse !== undefined ? undefined : current.issuer;
 }
 
 /** What its CA last said of exactly this leaf. */

@@ -2,6 +2,7 @@ import { budget, type BudgetRow, type UseKind } from '../../certificate/rate-lim
 import type { Decision, Held } from '../../certificate/renewal.ts';
 import type { CertificateSpec } from '../../certificate/spec.ts';
 import type { AcmeIssuerConfig } from '../../config/config.ts';
+import type { AcmeIssuer } from '../../issuers/acme/acme.ts';
 import { minute } from '../../platform/dates.ts';
 import { registeredDomain } from '../../issuers/acme/registered-domain.ts';
 import { namesKey } from '../../issuers/acme/uses.ts';
@@ -10,16 +11,17 @@ import type { CertificateService } from './service.ts';
 import type { Survey } from './survey.ts';
 
 /** What one order would use of an issuer's limits, and what is left of them. */
-export interface Cost {
+interface Cost {
   readonly issuer: string;
   /** When the issuer's limits allow the order, ms since the epoch. */
   readonly allowedAt: number;
   readonly rows: readonly BudgetRow[];
 }
 
-/** The ACME issuers of a certificate whose limits allow no order now (an order that the CA exempts is always allowed). */
+/** The ACME issuers of a certificate whose limits allow no order now (one that it exempts, or has counted already, is always allowed). */
 export async function budgetHolds(
   service: CertificateService,
+  acme: (name: string) => Promise<AcmeIssuer>,
   spec: CertificateSpec,
   found: Survey,
   now: number,
@@ -29,22 +31,23 @@ export async function budgetHolds(
     if (isExempt(service, spec, found, name, now)) continue;
     const cost = await costOf(service, spec, name, now);
     if (cost === undefined || cost.allowedAt <= now) continue;
+    if ((await acme(name)).isUnderWay(spec, found.generation?.bundle.leaf)) continue;
     held.set(name, { until: cost.allowedAt, why: `the rate limits of ${name} are used up: ${describeCost(cost, now)}` });
   }
   return held;
 }
 
-/** What an order from this issuer would use, or undefined where it has no limits. */
-export async function costOf(service: CertificateService, spec: CertificateSpec, name: string, now: number): Promise<Cost | undefined> {
+/** What an order from this issuer would use, or undefined where it has no limits, or is only rehearsed. */
+async function costOf(service: CertificateService, spec: CertificateSpec, name: string, now: number): Promise<Cost | undefined> {
   const issuer = service.config.issuers[name];
-  if (issuer === undefined || issuer.limits.length === 0) return undefined;
+  if (issuer === undefined || issuer.limits.length === 0 || issuer.rehearse !== undefined) return undefined;
   const longest = Math.max(...issuer.limits.map(({ window }) => window));
   const uses = service.ledger.uses(name, now - longest);
   return { issuer: name, ...budget(issuer.limits, uses, await wantedOf(spec, issuer), now) };
 }
 
 /** `2 of 5 for this set of names in 7 days` … one clause for each limit that an order touches. */
-export function describeCost({ rows }: Cost, now: number): string {
+function describeCost({ rows }: Cost, now: number): string {
   return rows
     .filter(({ used, left }) => used > 0 || left <= 0)
     .map((row) => describeRow(row, now))
@@ -63,7 +66,7 @@ export async function costLines(service: CertificateService, spec: CertificateSp
   return costs
     .filter((cost) => cost !== undefined)
     .map((cost) => {
-      const scarce = [...cost.rows].sort((one, other) => one.left / one.count - other.left / other.count).slice(0, 2);
+      const scarce = [...cost.rows].sort((one, other) => one.left - other.left).slice(0, 2);
       return `${spec.name}: an order counts against the limits of ${cost.issuer}: ${scarce.map((row) => describeRow(row, now)).join('; ')}`;
     });
 }

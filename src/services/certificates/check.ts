@@ -13,7 +13,16 @@ import { survey } from './survey.ts';
 /** What an offline look at one published certificate found. Times are ms since the epoch. */
 export interface Finding {
   readonly name: string;
-  readonly state: 'good' | 'missing' | 'corrupt' | 'unreadable' | 'expired' | 'emergency' | 'from-the-future' | 'name-not-covered';
+  readonly state:
+    | 'good'
+    | 'missing'
+    | 'corrupt'
+    | 'unreadable'
+    | 'expired'
+    | 'revoked'
+    | 'emergency'
+    | 'from-the-future'
+    | 'name-not-covered';
   /** One line; empty when good. */
   readonly why: string;
   readonly manifest: Manifest | undefined;
@@ -24,15 +33,15 @@ export interface Finding {
 
 /**
  * Reads and proves one certificate as it is published. Changes nothing and asks nobody.
- * @param ledger where there is one: it knows what the CA advised
+ * @param ledger where there is one: it knows what the CA advised, and what was revoked
  */
 export async function checkCertificate(root: string, spec: CertificateSpec, now: number, ledger?: Ledger): Promise<Finding> {
   try {
     const surveyed = await survey(root, spec.name);
     const { current, generation } = surveyed;
     const advice = ledger === undefined ? undefined : adviceOf({ ledger }, spec, surveyed);
-    const found = judge(spec, current, now);
     const manifest = generation?.manifest;
+    const found = judge(spec, current, now) ?? judgeRevoked(manifest, ledger);
     const renewalAt = current.state === 'published' ? plannedRenewal(spec, current, advice) : undefined;
     if (found !== undefined) return { name: spec.name, manifest, renewalAt, attention: true, ...found };
     const missing = generation === undefined ? [] : uncovered(generation.bundle.leaf, spec.identifiers);
@@ -53,6 +62,12 @@ export function checkRoots(root: string): string | undefined {
   } catch (error) {
     return `${file}: ${systemCode(error) === 'ENOENT' ? 'it is missing' : describeError(error)}; ${remedy}`;
   }
+}
+
+function judgeRevoked(manifest: Manifest | undefined, ledger: Ledger | undefined): Pick<Finding, 'state' | 'why'> | undefined {
+  const revocation = manifest === undefined ? undefined : ledger?.revocation(manifest.leafSha256);
+  if (revocation === undefined) return undefined;
+  return { state: 'revoked', why: `it was revoked (${revocation.reason}); podserve certificates --mode renew replaces it` };
 }
 
 function judge(spec: CertificateSpec, current: Current, now: number): Pick<Finding, 'state' | 'why'> | undefined {

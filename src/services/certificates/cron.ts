@@ -3,6 +3,7 @@ import { DAY, MINUTE, SECOND } from '../../platform/clock.ts';
 import { describeError } from '../../platform/errors.ts';
 import { watchPublication } from '../../publication/watch.ts';
 import { isDelivered, verifyDeliveries } from './deliveries.ts';
+import { deliveryQueue } from './delivery-queue.ts';
 import { heartbeat } from './heartbeat.ts';
 import { configuredService } from './open.ts';
 import { openOrders } from './orders.ts';
@@ -65,14 +66,16 @@ export async function runCron(state: CronState, options: CronOptions = {}): Prom
   let last = clock.now();
   let nextFull = last;
   let next = nextFull;
-  let deliveries = Promise.resolve();
+  const deliveries = deliveryQueue((results) => deliver(state.service, results));
   const orders = openOrders({
     patience: WEB_SERVER_STARTS,
     settled(result) {
       const { service } = state;
       for (const warning of result.warnings) service.log.warn({}, warning);
-      deliveries = deliveries.then(() => deliver(service, [result]));
+      deliveries.add([result]);
       options.onPass?.({ results: [result], skipped: 0, warnings: result.warnings });
+      // The configuration was read again meanwhile, and the pass after that left it alone.
+      if (!service.config.certificates.includes(result.spec)) pending.add(result.spec.name);
       wake.abort();
     },
   });
@@ -99,7 +102,7 @@ export async function runCron(state: CronState, options: CronOptions = {}): Prom
       const asked = state.service;
       for (const result of results ?? []) if (changed.has(result.spec.name)) logForeign(asked, result);
       if (results === undefined) changed.forEach((name) => missed.add(name));
-      else deliveries = deliveries.then(() => deliver(asked, results));
+      else deliveries.add(results);
       if (full) {
         nextFull = now + DAY;
         heartbeat(asked.ledger, asked.config.certificates.length, now);
@@ -113,7 +116,7 @@ export async function runCron(state: CronState, options: CronOptions = {}): Prom
   }
   stopListening?.();
   await orders.idle();
-  await deliveries;
+  await deliveries.idle();
 }
 
 /** Runs a pass; what hinders all of it becomes the trouble that `status` shows. @returns undefined then */

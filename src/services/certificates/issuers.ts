@@ -18,6 +18,8 @@ export interface IssuerSurroundings {
   readonly ledger: Ledger;
   readonly clock: Clock;
   readonly log: Log;
+  /** Those of the configuration before, where they are of use; default: new ones. */
+  readonly solvers?: SolverOpener | undefined;
 }
 
 /** The issuers of a configuration by name. Each is loaded and opened when it is first asked for. */
@@ -27,7 +29,7 @@ export function configuredIssuers(surroundings: IssuerSurroundings): Issuers {
     opened ??= openCa(surroundings);
     return opened;
   };
-  let solvers: SolverOpener | undefined;
+  let { solvers } = surroundings;
   const solverFor: SolverOpener = async (challenge) => {
     const { sharedSolvers } = await import('../../challenges/shared.ts');
     const { config, paths, clock, log } = surroundings;

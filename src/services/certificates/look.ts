@@ -1,5 +1,5 @@
 import { retryTime } from '../../certificate/backoff.ts';
-import { decide, type Decision } from '../../certificate/renewal.ts';
+import { decide, type Decision, type Held } from '../../certificate/renewal.ts';
 import { isLocalIssuer, type CertificateSpec } from '../../certificate/spec.ts';
 import { describeError } from '../../platform/errors.ts';
 import { findPlainFiles } from '../../publication/adopt.ts';
@@ -36,8 +36,15 @@ export async function look(service: CertificateService, spec: CertificateSpec, t
   }
 }
 
-export async function decideOn(service: CertificateService, spec: CertificateSpec, found: Survey, terms: Terms): Promise<Decision> {
-  return decide(await situationOf(service, spec, found, terms));
+/** @param budgeted issuers that the rate-limit budget holds back, where that was looked at */
+export async function decideOn(
+  service: CertificateService,
+  spec: CertificateSpec,
+  found: Survey,
+  terms: Terms,
+  budgeted?: ReadonlyMap<string, Held>,
+): Promise<Decision> {
+  return decide(await situationOf(service, spec, found, terms, budgeted));
 }
 
 export function resultOf(spec: CertificateSpec, found: Survey, decision: Decision): Result {

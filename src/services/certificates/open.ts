@@ -1,4 +1,5 @@
 import { hostname } from 'node:os';
+import { isDeepStrictEqual } from 'node:util';
 
 import type { Publisher } from '../../certificate/generation.ts';
 import type { Config } from '../../config/config.ts';
@@ -56,15 +57,21 @@ export async function openCertificateService(options: OpenOptions): Promise<Open
   return { service, warnings: opened.warning === undefined ? [] : [opened.warning], [Symbol.dispose]: () => ledger.close() };
 }
 
-/** The service under another configuration: what depends on it is made anew. */
+type Configured = 'config' | 'issuers' | 'preflight';
+
+/**
+ * The service under another configuration: what depends on it is made anew. The orders under way go on under the one
+ * before, and answer their challenges: what listens for both is the same.
+ */
 export function configuredService(
-  unconfigured: Omit<CertificateService, 'config' | 'issuers' | 'preflight'>,
+  before: Omit<CertificateService, Configured> & Partial<Pick<CertificateService, Configured>>,
   config: Config,
 ): CertificateService {
-  const { paths, clock, log, signal } = unconfigured;
-  const issuers = configuredIssuers({ ...unconfigured, config });
+  const { paths, clock, log, signal } = before;
+  const kept = isDeepStrictEqual(before.config?.resolvers, config.resolvers) ? before.issuers?.solverFor : undefined;
+  const issuers = configuredIssuers({ ...before, config, solvers: kept });
   return {
-    ...unconfigured,
+    ...before,
     config,
     issuers,
     async preflight(spec, issuer) {

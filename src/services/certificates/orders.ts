@@ -1,10 +1,10 @@
-import type { AcmeIssuer } from '../../issuers/acme/acme.ts';
-import { eachLimited } from '../../platform/concurrency.ts';
+import { slots, type Slots } from '../../platform/concurrency.ts';
 import { describeError } from '../../platform/errors.ts';
+import { openAcmeIssuers } from './acme-issuers.ts';
 import { attend } from './attend.ts';
 import type { Look } from './look.ts';
 import { sharedPublishing } from './publishing.ts';
-import type { Result } from './result.ts';
+import { interrupted, type Result } from './result.ts';
 import type { CertificateService } from './service.ts';
 import { settle, settleUnderWay } from './settle.ts';
 import type { Terms } from './situation.ts';
@@ -35,22 +35,31 @@ export interface OrdersOptions {
 
 export function openOrders({ settled, atOnce = AT_ONCE, patience = 0 }: OrdersOptions): Orders {
   const names = new Set<string>();
+  /** By issuer: one that hangs takes the places of its own certificates and of no others, in whatever batch they are. */
+  const places = new Map<string, Slots>();
   let work: Promise<void> = Promise.resolve();
 
+  function placesAt(issuer: string): Slots {
+    const known = places.get(issuer) ?? slots(atOnce);
+    places.set(issuer, known);
+    return known;
+  }
+
   async function batch(service: CertificateService, looks: readonly Look[], terms: Terms): Promise<void> {
-    await using issuers = openIssuers(service);
+    await using issuers = openAcmeIssuers(service);
     const publishing = sharedPublishing(service);
-    await eachLimited(looks, atOnce, async ({ spec, result: before }) => {
+    const attending = { service, terms, publishing, patience, acme: (name: string) => issuers.acme(name) };
+    const done = looks.map(async (one) => {
       try {
-        const result = service.signal.aborted
-          ? before
-          : await attend({ service, terms, publishing, patience, acme: (name) => issuers.acme(name) }, spec);
+        const result = await placesAt(issuerOf(one))(() => (service.signal.aborted ? stopped(one) : attend(attending, one)));
         service.ledger.together(() => settle(service, result, service.clock.now()));
         settled(result);
       } finally {
-        names.delete(spec.name);
+        names.delete(one.spec.name);
       }
     });
+    // What uses the issuers is waited for before they are closed, whatever happens to one of them.
+    for (const one of await Promise.allSettled(done)) if (one.status === 'rejected') throw one.reason;
   }
 
   return {
@@ -69,20 +78,11 @@ export function openOrders({ settled, atOnce = AT_ONCE, patience = 0 }: OrdersOp
   };
 }
 
-/** The ACME issuers of one batch: each opened when first asked for, all closed at the end. */
-function openIssuers(service: CertificateService): AsyncDisposable & { acme(name: string): Promise<AcmeIssuer> } {
-  const opened = new Map<string, Promise<AcmeIssuer>>();
-  return {
-    acme(name) {
-      const known = opened.get(name) ?? service.issuers.acme(name);
-      opened.set(name, known);
-      return known;
-    },
-    async [Symbol.asyncDispose]() {
-      for (const opening of opened.values()) {
-        const issuer = await opening.catch(() => undefined);
-        await issuer?.[Symbol.asyncDispose]();
-      }
-    },
-  };
+/** Who will be asked first. */
+function issuerOf({ result: { decision, current } }: Look): string {
+  return decision.issuers[0] ?? (current.state === 'published' ? current.issuer : '');
+}
+
+async function stopped({ result }: Look): Promise<Result> {
+  return result.decision.action === 'issue' ? interrupted(result) : result;
 }

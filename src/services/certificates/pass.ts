@@ -2,19 +2,22 @@ import { eachLimited } from '../../platform/concurrency.ts';
 import { describeError } from '../../platform/errors.ts';
 import { lockPublication } from '../../publication/lock.ts';
 import { currentLink } from '../../publication/layout.ts';
+import type { CertificateSpec } from '../../certificate/spec.ts';
+import { openAcmeIssuers } from './acme-issuers.ts';
 import { act } from './act.ts';
 import { settleClock } from './clock.ts';
-import { costLines } from './budget.ts';
+import { budgetHolds, costLines } from './budget.ts';
 import { forgetDeliveries } from './deliveries.ts';
 import { forgetJudgedBy } from './judged-by.ts';
-import { look, type Look } from './look.ts';
+import { decideOn, look, resultOf, type Look } from './look.ts';
 import { openOrders, type Orders } from './orders.ts';
-import { stillHolds } from './outlook.ts';
+import { isJudgedAs, stillHolds } from './outlook.ts';
 import { publishCurrentRoots, rootsDue } from './roots.ts';
-import type { Result } from './result.ts';
+import { interrupted, type Result } from './result.ts';
 import type { CertificateService } from './service.ts';
 import { settle } from './settle.ts';
 import type { Terms } from './situation.ts';
+import { survey } from './survey.ts';
 
 export interface PassOptions {
   /** Only these certificates; all when left out. */
@@ -62,9 +65,10 @@ export async function runPass(service: CertificateService, options: PassOptions 
   const due = wanted.filter((spec) => {
     if (background?.has(spec.name)) return false;
     if (terms.force || options.readAll || verdict !== 'right' || options.changed?.has(spec.name)) return true;
-    return !stillHolds(ledger.outlook(spec.name), spec, currentLink(paths.certificates, spec.name), now);
+    return !stillHolds(ledger.outlook(spec.name), spec, config.issuers, currentLink(paths.certificates, spec.name), now);
   });
   const skipped = wanted.length - due.length;
+  if (!options.dryRun) forgetMended(service, due);
   const { reported = () => true } = options;
   const results: Result[] = [];
   const pending: Look[] = [];
@@ -79,18 +83,27 @@ export async function runPass(service: CertificateService, options: PassOptions 
     results.push(...idle.filter(reported));
     pending.push(...looks.filter((one) => one.act || one.attend));
   }
-  if (options.dryRun) return { results, skipped, warnings: [] };
+  if (options.dryRun) return { results, skipped, warnings: warningsOf(results) };
 
   const atOnce = pending.filter((one) => one.act);
   const toAct = atOnce.length > 0 || (options.names === undefined && !terms.clockBehind && (await rootsDue(service, now)));
-  const acted = toAct ? await actUnderLock(service, atOnce, terms) : { results: [], warnings: [] };
+  const acted = toAct ? await actUnderLock(service, atOnce, terms, options.orders === 'later') : { results: [], warnings: [] };
   if (options.names === undefined) forgetOthers(service);
   const actedOn = new Map(acted.results.map((result) => [result.spec.name, result]));
   const toAttend = pending.filter((one) => one.attend).map((one) => ({ ...one, result: actedOn.get(one.spec.name) ?? one.result }));
   const attended = await attendTo(service, toAttend, terms, options.orders);
   const later = new Set(attended.map(({ spec }) => spec.name));
   const before = acted.results.filter(({ spec }) => !later.has(spec.name));
-  return { results: [...results, ...before, ...attended], skipped, warnings: acted.warnings };
+  return { results: [...results, ...before, ...attended], skipped, warnings: [...acted.warnings, ...warningsOf(attended)] };
+}
+
+/** What failed under another configuration says nothing of this one: whoever mends a mistake need not wait out its back-off. */
+function forgetMended({ ledger, config }: CertificateService, due: readonly CertificateSpec[]): void {
+  for (const spec of due) {
+    const outlook = ledger.outlook(spec.name);
+    if (outlook === undefined || isJudgedAs(outlook, spec, config.issuers)) continue;
+    if (ledger.failure(spec.name) !== undefined) ledger.clearFailure(spec.name);
+  }
 }
 
 /** Has the ACME servers asked: here and now, or by somebody else, and then the results are not known yet. */
@@ -119,10 +132,17 @@ async function attendTo(
 
 /** What a look would lead to, and what that costs where somebody counts. */
 async function planned(service: CertificateService, one: Look, terms: Terms): Promise<Result> {
-  const { spec, result } = one;
-  const acts = one.act || (one.attend && result.decision.action === 'issue');
-  if (!acts) return result;
+  const { spec } = one;
+  const result = one.attend && !one.act ? await withinBudget(service, spec, terms) : one.result;
+  if (!one.act && result.decision.action !== 'issue') return result;
   return { ...result, outcome: 'planned', warnings: await costLines(service, spec, result.decision, terms.now) };
+}
+
+async function withinBudget(service: CertificateService, spec: CertificateSpec, terms: Terms): Promise<Result> {
+  await using issuers = openAcmeIssuers(service);
+  const found = await survey(service.paths.certificates, spec.name);
+  const budgeted = await budgetHolds(service, (name) => issuers.acme(name), spec, found, terms.now);
+  return resultOf(spec, found, await decideOn(service, spec, found, terms, budgeted));
 }
 
 /** Forgets certificates and endpoints that are no longer configured. */
@@ -147,6 +167,7 @@ async function actUnderLock(
   service: CertificateService,
   pending: readonly Look[],
   terms: Terms,
+  last: boolean,
 ): Promise<{ results: Result[]; warnings: string[] }> {
   await using lock = await lockPublication(service.paths.certificates, {
     publisher: service.publisher,
@@ -155,15 +176,21 @@ async function actUnderLock(
   });
   const { trouble } = await publishCurrentRoots(service, lock, terms.now);
   const results = await eachLimited(pending, AT_ONCE, async (one) =>
-    service.signal.aborted ? interrupted(one) : act(service, lock, one.spec, { ...terms, caTrouble: trouble }),
+    service.signal.aborted ? interrupted(one.result) : act(service, lock, one.spec, { ...terms, caTrouble: trouble }),
   );
   // While the lock is held: who waits for it must find a failure on record, or it tries at once what must wait.
-  settleAll(service, results, terms.now);
-  const warnings = trouble === undefined ? [] : [describeError(trouble)];
-  return { results, warnings: [...new Set([...warnings, ...results.flatMap((result) => result.warnings)])] };
+  // But a placeholder that could not be made must not keep the order waiting that makes it unnecessary.
+  const goOn = new Set(last ? [] : pending.filter((one) => one.attend).map(({ spec }) => spec.name));
+  const bridged = results.filter(({ outcome, spec }) => outcome === 'failed' && goOn.has(spec.name));
+  settleAll(
+    service,
+    results.filter((result) => !bridged.includes(result)),
+    terms.now,
+  );
+  const warnings = [...(trouble === undefined ? [] : [trouble]), ...bridged.map(({ error }) => error)].map(describeError);
+  return { results, warnings: [...new Set([...warnings, ...warningsOf(results)])] };
 }
 
-/** Told to stop before its turn came: the next start takes it up at once. */
-function interrupted({ result }: Look): Result {
-  return { ...result, outcome: 'waiting', decision: { ...result.decision, action: 'wait' } };
+function warningsOf(results: readonly Result[]): string[] {
+  return results.flatMap(({ warnings }) => warnings);
 }

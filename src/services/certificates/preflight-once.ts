@@ -31,6 +31,10 @@ export async function preflightOnce(
   try {
     let findings = await service.preflight(spec, issuer);
     const until = clock.now() + (isServedByAnother(issuer) ? patience : 0);
+    if (isUnanswered(findings) && clock.now() < until) {
+      const line = `the order waits up to ${patience / SECOND} s for the web server that shall answer the challenge`;
+      log.info({ certificate: spec.name, issuer: issuer.name }, line);
+    }
     while (isUnanswered(findings) && clock.now() < until && !signal.aborted) {
       await clock.sleep(LOOK_AGAIN, signal);
       findings = await service.preflight(spec, issuer);

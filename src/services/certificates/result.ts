@@ -19,6 +19,13 @@ export interface Result {
   /** With `failed`: the error, and when the issuers are tried again where that is not the next look. */
   readonly error: unknown;
   readonly retryAt?: number;
+  /** Which issuer refused last. */
+  readonly askedLast?: string | undefined;
+}
+
+/** Told to stop before its turn came: the next start takes it up at once. What is on record of failures stays. */
+export function interrupted(result: Result): Result {
+  return { ...result, outcome: 'waiting', decision: { ...result.decision, action: 'wait' } };
 }
 
 /** The result after a switch to another generation. */
@@ -39,6 +46,7 @@ export function changed(
     identifiers: spec.identifiers,
     notBefore: Date.parse(manifest.notBefore),
     notAfter: Date.parse(manifest.notAfter),
+    publishedAt: Date.parse(manifest.publishedAt),
   };
   const nextLook = renewalTime(spec, published);
   return {

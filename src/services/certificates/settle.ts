@@ -21,14 +21,17 @@ export function settle(service: CertificateService, result: Result, now: number)
   const { name } = result.spec;
   const before = ledger.outlook(name);
   const failing = result.outcome === 'failed' || (result.outcome === 'placeholder' && ledger.failure(name) !== undefined);
-  const outlook = outlookOf(result.spec, result.link, result.current, result.decision, failing);
+  const outlook = outlookOf(result.spec, result.link, result.current, result.decision, failing, service.config.issuers);
   if (result.outcome === 'failed') {
-    const count = (ledger.failure(name)?.count ?? 0) + 1;
+    const known = ledger.failure(name);
+    // An issuer was asked, or the time to ask would be another.
+    const count = (known?.count ?? 0) + (result.retryAt !== undefined && result.retryAt === known?.retryAt ? 0 : 1);
     ledger.keepFailure(name, {
       count,
       at: now,
       retryAt: result.retryAt ?? result.decision.nextLook,
       message: describeError(result.error),
+      issuer: result.askedLast,
       ...blame(result.error),
     });
   } else if (endsFailure(result)) {
@@ -51,10 +54,10 @@ export function settle(service: CertificateService, result: Result, now: number)
  * Writes down that these are attended to, so that nobody else takes them up meanwhile. How they stand is what it was:
  * neither has anything failed nor is anything well again.
  */
-export function settleUnderWay({ ledger }: CertificateService, looks: readonly Pick<Look, 'spec' | 'result'>[], now: number): void {
+export function settleUnderWay({ ledger, config }: CertificateService, looks: readonly Pick<Look, 'spec' | 'result'>[], now: number): void {
   ledger.together(() => {
     for (const { spec, result } of looks) {
-      const outlook = outlookOf(spec, result.link, result.current, result.decision, false);
+      const outlook = outlookOf(spec, result.link, result.current, result.decision, false, config.issuers);
       const condition = ledger.outlook(spec.name)?.condition ?? outlook.condition;
       ledger.keepOutlook({ ...outlook, condition, nextLook: now + LONGEST_ORDER });
     }
@@ -67,7 +70,7 @@ function endsFailure({ outcome, decision }: Result): boolean {
   return outcome !== 'restored' || decision.action === 'restore';
 }
 
-function blame(error: unknown): Pick<Failure, 'kind' | 'issuer' | 'link'> {
+function blame(error: unknown): Pick<Failure, 'kind' | 'link'> {
   return error instanceof IssueFailure ? { kind: error.kind, link: error.unpauseUrl } : {};
 }
 
@@ -80,13 +83,13 @@ function eventOf(result: Result, before: Outlook | undefined, now: number, worth
       return {
         ...about,
         kind: 'issued',
-        detail: `generation ${manifest?.generation} of ${manifest?.issuer} published: ${decision.detail}`,
+        detail: `generation ${manifest?.generation} of ${manifest?.issuer} published; before: ${decision.detail}`,
       };
     case 'placeholder':
       return {
         ...about,
         kind: 'placeholder',
-        detail: `generation ${manifest?.generation}, a placeholder of the built-in CA, published: ${decision.detail}`,
+        detail: `generation ${manifest?.generation}, a placeholder of the built-in CA, published; before: ${decision.detail}`,
       };
     case 'rehearsed':
       return { ...about, kind: 'rehearsed', reason: 'rehearsed', detail: decision.detail };

@@ -1,3 +1,4 @@
+import { CLOCK_TOLERANCE } from '../../certificate/clock-evidence.ts';
 import type { Held, Situation } from '../../certificate/renewal.ts';
 import type { CertificateSpec } from '../../certificate/spec.ts';
 import { DAY } from '../../platform/clock.ts';
@@ -41,6 +42,7 @@ export async function situationOf(
     kept,
     retryAt: failure?.retryAt,
     failedAt: failure?.at,
+    askedLast: failure?.issuer,
     advice: adviceOf(service, spec, found),
     revoked: generation === undefined ? undefined : ledger.revocation(generation.manifest.leafSha256),
     ...(from === undefined ? {} : { profile: from.profile }),
@@ -57,7 +59,7 @@ function heldIssuers({ ledger, config }: CertificateService, spec: CertificateSp
     const hold = ledger.hold(name);
     if (hold !== undefined && hold.until > now) return [[name, { until: hold.until, why: `${name} takes no orders: ${hold.why}` }]];
     const rehearsed = issuer.rehearse === undefined ? undefined : rehearsedAt(ledger, spec, issuer);
-    if (rehearsed === undefined || rehearsed + REHEARSAL_HOLDS <= now) return [];
+    if (rehearsed === undefined || rehearsed + REHEARSAL_HOLDS <= now || rehearsed > now + CLOCK_TOLERANCE) return [];
     const why = `its rehearsal succeeded at ${new Date(rehearsed).toISOString()}: take rehearse out of issuers.${name} to order the real one`;
     return [[name, { until: rehearsed + REHEARSAL_HOLDS, why }]];
   });

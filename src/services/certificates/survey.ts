@@ -67,5 +67,6 @@ function published(generation: Generation): Published {
     identifiers: identifiersOf(bundle.leaf),
     notBefore: Date.parse(manifest.notBefore),
     notAfter: Date.parse(manifest.notAfter),
+    publishedAt: Date.parse(manifest.publishedAt),
   };
 }

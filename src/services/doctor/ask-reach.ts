@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { existsSync, rmdirSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
+import { dirname, join } from 'node:path';
 
 import { openSolver } from '../../challenges/open.ts';
 import type { SolverOpener } from '../../challenges/shared.ts';
@@ -37,9 +38,8 @@ const TIMEOUT = 5 * SECOND;
 /** Looks as a CA would, by the solver that orders use. */
 export async function openReach(options: ReachOptions): Promise<Reach> {
   const { challenge, surroundings } = options;
-  // With orders beside it the directory is theirs too.
-  const made =
-    options.solverFor !== undefined || existsSync(surroundings.challengesDirectory) ? undefined : surroundings.challengesDirectory;
+  // With orders beside it the directories are theirs too.
+  const made = options.solverFor === undefined ? missing(tokensIn(challenge, surroundings)) : [];
   const solver = await (options.solverFor ?? ((config) => openSolver(config, surroundings)))(challenge);
   const own = new Set(Object.values(networkInterfaces()).flatMap((one) => one?.map(({ address }) => address) ?? []));
   return {
@@ -52,7 +52,7 @@ export async function openReach(options: ReachOptions): Promise<Reach> {
     },
     async [Symbol.asyncDispose]() {
       await solver[Symbol.asyncDispose]();
-      if (made !== undefined) removeEmpty(made);
+      for (const directory of made) removeEmpty(directory);
     },
   };
 }
@@ -108,6 +108,18 @@ export function serverName({ type, value }: Identifier): string {
     .toReversed()
     .map((nibble) => nibble.toString(16))
     .join('.')}.ip6.arpa`;
+}
+
+/** Where the solver puts files; undefined where it puts none. */
+function tokensIn(challenge: ChallengeConfig, { challengesDirectory }: SolverSurroundings): string | undefined {
+  if (challenge.via !== 'webroot') return undefined;
+  return challenge.webroot === undefined ? challengesDirectory : join(challenge.webroot, CHALLENGE_PATH);
+}
+
+/** What is not there of a directory and those above it, the innermost first. */
+function missing(directory: string | undefined): string[] {
+  if (directory === undefined || existsSync(directory)) return [];
+  return [directory, ...missing(dirname(directory))];
 }
 
 function removeEmpty(directory: string): void {

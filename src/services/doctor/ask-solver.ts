@@ -6,7 +6,7 @@ import { good, problem, troubled, warning, type Judgement } from './finding.ts';
 
 /** Whether the program that answers dns-01 can be called. It is not: only an order gives it something to do. */
 export async function examineProgram(file: string): Promise<Judgement> {
-  const trouble = await troubleWithProgram(file);
+  const trouble = await troubleWithProgram(file, process.env['PATH']);
   if (trouble === undefined) return good(`${file} is there and can be executed`);
   return problem(
     `${file} cannot be called: ${trouble}`,

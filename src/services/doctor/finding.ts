@@ -37,15 +37,20 @@ export interface Finding {
 export type Judgement = Pick<Finding, 'ok' | 'what' | 'remedy'>;
 
 export function good(what: string): Judgement {
-  return { ok: 'good', what, remedy: undefined };
+  return { ok: 'good', what: plain(what), remedy: undefined };
 }
 
 export function warning(what: string, remedy: string): Judgement {
-  return { ok: 'warning', what, remedy };
+  return { ok: 'warning', what: plain(what), remedy: plain(remedy) };
 }
 
 export function problem(what: string, remedy: string): Judgement {
-  return { ok: 'problem', what, remedy };
+  return { ok: 'problem', what: plain(what), remedy: plain(remedy) };
+}
+
+/** Much of it is what others said, in DNS records, certificates and answers: no line of it may forge another one. */
+function plain(text: string): string {
+  return text.replaceAll(/[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]+/gu, ' ');
 }
 
 /** An error that orders would meet as well. */

@@ -84,7 +84,8 @@ export function judgeShaken(shaken: Shaken, digest: string, way: Way, challenge:
   }
   const { protocol, certificate } = shaken;
   if (protocol !== ACME_TLS) {
-    const shown = certificate === undefined ? '' : ` and shows the certificate of ${certificate.names || certificate.subject || 'nobody'}`;
+    const shown =
+      certificate === undefined ? '' : ` and shows the certificate of ${printable(certificate.names || certificate.subject) || 'nobody'}`;
     return problem(
       `${at}: another server answers: it does not speak ${ACME_TLS}${shown}`,
       `${serving(challenge)}; a proxy in between must pass TLS on unopened${caveat(way)}`,

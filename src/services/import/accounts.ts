@@ -64,7 +64,7 @@ export async function importAccounts(options: ImportAccountsOptions): Promise<Im
 }
 
 /** The configured ones; for a well-known server that nobody uses yet, the name that it will be used by. */
-function issuersFor(server: string, config: Config): Issuer[] {
+export function issuersFor(server: string, config: Config): Issuer[] {
   const configured = Object.values(config.issuers).map(({ name, directory }) => ({ name, directory }));
   const wellKnown = Object.entries(WELL_KNOWN)
     .filter(([name]) => !Object.hasOwn(config.issuers, name))
@@ -74,7 +74,7 @@ function issuersFor(server: string, config: Config): Issuer[] {
 }
 
 /** As certbot names the directories of its accounts. */
-function serverPath(directory: string): string {
+export function serverPath(directory: string): string {
   const { host, pathname } = new URL(directory);
   return `${host}${pathname}`.replace(/\/$/, '');
 }

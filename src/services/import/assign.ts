@@ -79,7 +79,8 @@ export function certificateName(lineage: string): string {
   return `${name.slice(0, LONGEST_NAME - 9)}-${digest}`;
 }
 
-function freeName(name: string, taken: ReadonlySet<string>): string {
+/** That name, or the first of it with a number that is not taken. */
+export function freeName(name: string, taken: ReadonlySet<string>): string {
   for (let again = 1; ; again += 1) {
     const suffix = again === 1 ? '' : `-${again}`;
     const candidate = name.slice(0, LONGEST_NAME - suffix.length) + suffix;

@@ -2,6 +2,7 @@ import { createPrivateKey, type KeyObject } from 'node:crypto';
 import { readdirSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
 
+import { isHttps } from '../../acme/fields.ts';
 import { PodserveError, messageOf, systemCode } from '../../platform/errors.ts';
 import { readBounded } from '../../platform/files.ts';
 
@@ -56,8 +57,17 @@ function findAccounts(directory: string, depth: number): string[] {
   if (depth === DEEPEST) return [];
   return names
     .map((name) => join(directory, name))
-    .filter((path) => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true)
+    .filter(isDirectory)
     .flatMap((path) => findAccounts(path, depth + 1));
+}
+
+/** A link that leads nowhere, or in a circle, is none. */
+function isDirectory(path: string): boolean {
+  try {
+    return statSync(path).isDirectory();
+  } catch {
+    return false;
+  }
 }
 
 function namesIn(directory: string): string[] {
@@ -93,7 +103,7 @@ function createdAt(path: string): number {
 function readContent(path: string): CertbotAccount['content'] {
   const registration = document(join(path, 'regr.json'));
   const url = registration?.['uri'];
-  if (typeof url !== 'string' || !URL.canParse(url)) return { trouble: `${join(path, 'regr.json')} does not say its URL` };
+  if (typeof url !== 'string' || !isHttps(url)) return { trouble: `${join(path, 'regr.json')} does not say its https:// URL` };
   const jwk = document(join(path, KEY_FILE));
   try {
     const key = createPrivateKey({ key: jwk ?? {}, format: 'jwk' });

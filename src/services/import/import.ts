@@ -17,6 +17,7 @@ import type { Generation } from '../../publication/read.ts';
 import { survey } from '../certificates/survey.ts';
 import { assign, type Assignment } from './assign.ts';
 import { readCertbot, type Lineage } from './certbot.ts';
+import { renewersOf, type Renewer } from './renewers.ts';
 
 export interface ImportOptions {
   /** Such as `/etc/letsencrypt`. */
@@ -41,6 +42,8 @@ export interface Imported {
   /** The certificate that it belongs to; undefined when it goes nowhere. */
   readonly certificate: string | undefined;
   readonly configured: boolean;
+  /** Who is to renew it; undefined where it goes nowhere, or nobody that can be configured. */
+  readonly renewer: Renewer | undefined;
   readonly outcome: 'imported' | 'planned' | 'unchanged' | 'kept' | 'skipped' | 'failed';
   /** One line: what is so, and why. */
   readonly detail: string;
@@ -80,11 +83,12 @@ export async function importCertbot(options: ImportOptions): Promise<Imported[]>
     ...unassigned.map(({ lineage, why }) => nowhere(lineage, byName.get(lineage), 'skipped', why)),
   ];
   if (assignments.length > 0) {
+    const renewerOf = renewersOf(directory, config);
     await using lock = options.dryRun ? undefined : await takeLock(options);
     for (const assignment of assignments) {
       options.signal.throwIfAborted();
       const lineage = byName.get(assignment.lineage);
-      if (lineage !== undefined) results.push(await place(options, lock, assignment, lineage));
+      if (lineage !== undefined) results.push(await place(options, lock, { ...assignment, renewer: renewerOf(lineage.name) }, lineage));
     }
   }
   return results.sort((a, b) => (a.lineage < b.lineage ? -1 : Number(a.lineage > b.lineage)));
@@ -98,11 +102,12 @@ function takeLock({ paths, publisher, signal }: ImportOptions): Promise<Publicat
 async function place(
   options: ImportOptions,
   lock: PublicationLock | undefined,
-  assignment: Assignment,
+  assignment: Assignment & Pick<Imported, 'renewer'>,
   lineage: Lineage,
 ): Promise<Imported> {
   const { paths, config, publisher, now } = options;
-  const about = { ...describeLineage(lineage), certificate: assignment.name, configured: assignment.spec !== undefined };
+  const { renewer } = assignment;
+  const about = { ...describeLineage(lineage), certificate: assignment.name, configured: assignment.spec !== undefined, renewer };
   try {
     let { generation } = await survey(paths.certificates, assignment.name);
     let warnings: readonly string[] = [];
@@ -164,5 +169,5 @@ function describeLineage({ name, bundle: { leaf } }: Lineage): Pick<Imported, 'l
 
 function nowhere(name: string, lineage: Lineage | undefined, outcome: 'skipped' | 'failed', detail: string): Imported {
   const about = lineage === undefined ? { lineage: name, names: [], notAfter: undefined } : describeLineage(lineage);
-  return { ...about, certificate: undefined, configured: false, outcome, detail, generation: undefined, warnings: [] };
+  return { ...about, certificate: undefined, configured: false, renewer: undefined, outcome, detail, generation: undefined, warnings: [] };
 }

@@ -56,6 +56,7 @@ test('an error without a problem document keeps its status and Retry-After, what
     { status: 500, headers: { 'content-type': 'application/problem+json', ...later }, text: '{"type":' },
     { status: 400, headers: { 'content-type': 'application/problem+json', ...later }, text: '["badNonce"]' },
     { status: 403, headers: later, json: { message: 'from a gateway' } },
+    { status: 400, headers: later, json: { type: { toString: 1 } } },
   ];
   for (const reply of replies) {
     server.on('/account/1', reply);

@@ -51,8 +51,8 @@ test('a directory is read with what it offers, and what is not known is left out
   const meta = {
     termsOfService: 'https://lab.test/tos',
     externalAccountRequired: true,
-    caaIdentities: ['lab.test', 7],
-    profiles: { classic: 'ninety days', odd: 5 },
+    caaIdentities: ['lab.test', 7, 'forged\nline'],
+    profiles: { classic: 'ninety days', odd: 5, '\u001b[2Jforged': '' },
     website: 'https://lab.test',
   };
   server.on('/dir', { json: { ...json, renewalInfo: server.url('/ari'), meta } });
@@ -150,6 +150,9 @@ test('an order without what an issuer needs is refused, by the name of the field
     [{ certificate: '/cert' }, /"certificate" is no https URL/],
     [{ authorizations: {} }, /no list in "authorizations"/],
     [{ authorizations: ['/authz/1'] }, /"authorizations" is no https URL/],
+    [{ authorizations: Array.from({ length: 1001 }, () => server.url('/authz/1')) }, /"authorizations" is longer than 1000/],
+    [{ finalize: server.url(`/${'f'.repeat(5000)}`) }, /"finalize" is no https URL/],
+    [{ identifiers: [{ type: 'dns', value: '$(reboot).lab.test' }] }, /"identifiers" is neither dns nor ip/],
     [{ identifiers: [{ type: 'email', value: 'a@b' }] }, /"identifiers" is neither dns nor ip/],
     [{ expires: 'tomorrow' }, /"expires" is no date/],
     [{ expires: '2026-13-40T00:00:00Z' }, /"expires" is no date/],
@@ -172,6 +175,7 @@ test('challenges of unknown types, without token, or not to be read at all, make
     { type: 'http-01', url, status: 'pending', token: '../../etc/passwd' },
     { type: 'dns-01', url, status: 'invalid', token: 'abc', error: { type: 'urn:ietf:params:acme:error:dns', detail: 'none' } },
     { type: 'x', url: 'ftp://lab.test', status: 'pending' },
+    { type: '\u001b[2J', url, status: 'pending' },
     { type: 'y', url, status: 'dreaming' },
     { url, status: 'pending' },
     'nonsense',
@@ -191,15 +195,18 @@ test('challenges of unknown types, without token, or not to be read at all, make
   assert.deepEqual([value.wildcard, value.expires, value.url], [true, undefined, server.url('/authz/1')]);
   server.on('/authz/1', { json: { ...json, identifier: { type: 'email', value: 'x' } } });
   await assertFault(client.authorization(by, server.url('/authz/1'), never), 'malformed', /"identifier" is neither/);
+  const many = Array.from({ length: 500 }, () => challenges[0]);
+  server.on('/authz/1', { json: { ...json, challenges: many } });
+  assert.equal((await client.authorization(by, server.url('/authz/1'), never)).value.challenges.length, 32);
 });
 
 test('an account keeps the URL that the server gave it, letter for letter, and whether it is new', async (t) => {
   const { server, client } = await bench(t);
   const location = 'https://LAB.test:443/Account/1';
-  server.on('/newAccount', { status: 201, json: { status: 'valid', contact: ['mailto:a@lab.test'] }, headers: { location } });
+  server.on('/newAccount', { status: 201, json: { status: 'valid', contact: ['mailto:a@\u001blab.test'] }, headers: { location } });
   const request = { contact: ['mailto:a@lab.test'], termsOfServiceAgreed: true };
   const made = await client.newAccount(ecKey(), request, never);
-  assert.deepEqual(made, { url: location, status: 'valid', contact: request.contact, created: true });
+  assert.deepEqual(made, { url: location, status: 'valid', contact: ['mailto:a@ lab.test'], created: true });
   server.on('/newAccount', { json: { status: 'valid' }, headers: { location } });
   assert.deepEqual(await client.newAccount(ecKey(), request, never), { url: location, status: 'valid', contact: [], created: false });
   server.on('/newAccount', { json: { status: 'valid' }, headers: { location: 'http://lab.test/1' } });

@@ -54,6 +54,29 @@ function advice(changes: Partial<Advice> = {}): Advice {
   };
 }
 
+describe('what was just published is kept a while', () => {
+  test('when the CA advises to renew what it has just given', () => {
+    const past = advice({ chosen: START - DAY });
+    const fresh = { ...PUBLIC, publishedAt: START };
+    const decision = at(START + HOUR, fresh, { advice: past });
+    assert.deepEqual([decision.action, decision.nextLook], ['keep', START + 6 * HOUR]);
+    assert.equal(at(START + 6 * HOUR, fresh, { advice: past }).reason, 'advised');
+  });
+
+  test('when the CA backdates so far that half of the lifetime, and the emergency line, are past', () => {
+    const published = START + 30 * DAY;
+    const backdated = { ...PUBLIC, publishedAt: published, notAfter: published + 3 * HOUR };
+    assert.equal(at(published + HOUR - 1, backdated).action, 'keep');
+    const due = at(published + HOUR, backdated);
+    assert.deepEqual([due.reason, due.emergency], ['renewal-time', false]);
+    assert.equal(at(published + 2 * HOUR, backdated).emergency, true);
+  });
+
+  test('but not when a clock that was ahead published it', () => {
+    assert.equal(at(PLAN, { ...PUBLIC, publishedAt: START + 365 * DAY }).reason, 'renewal-time');
+  });
+});
+
 describe("a CA's advice", () => {
   test('renews at the time that was chosen, and not before', () => {
     const before = at(START + 51 * DAY - 1, PUBLIC, { advice: advice() });
@@ -206,6 +229,14 @@ describe('a wait that one CA imposed', () => {
     assert.equal(at(LINE + HOUR, PUBLIC, { ...imposed, failedAt: LINE }).action, 'wait');
   });
 
+  test('by one that stands before the issuer of what is published leaves the renewal by that one alone', () => {
+    const house = { ...PUBLIC, issuer: 'house', notAfter: START + 7 * DAY };
+    const refused = { spec: list, failedAt: START + DAY, retryAt: START + 8 * DAY, askedLast: 'letsencrypt' };
+    assert.equal(at(START + 3 * DAY, house, refused).action, 'wait');
+    assert.deepEqual(at(START + 3.5 * DAY, house, refused).issuers, ['house']);
+    assert.equal(at(START + 3.5 * DAY, house, { ...refused, askedLast: 'house' }).action, 'wait');
+  });
+
   test('is told from the own back-off, which lets the first issuer try once more', () => {
     assert.equal(at(LINE, PUBLIC, { ...imposed, retryAt: LINE + 0.2 * DAY }).action, 'wait');
   });
@@ -288,8 +319,8 @@ describe('a placeholder', () => {
 test('what is published says by when it wants to be looked at again', () => {
   const published: Current = { state: 'published', ...PUBLIC };
   assert.deepEqual(
-    [START, LINE - 1, LINE, START + 90 * DAY].map((now) => lookBy(spec(), published, now)),
-    [LINE, LINE, START + 90 * DAY, Infinity],
+    [START, PLAN, LINE - 1, LINE, START + 90 * DAY].map((now) => lookBy(spec(), published, now)),
+    [PLAN, LINE, LINE, START + 90 * DAY, Infinity],
   );
   assert.equal(lookBy(spec(), { state: 'published', ...PLACEHOLDER }, START), START + 3.5 * DAY);
   assert.equal(lookBy(spec(), { state: 'absent' }, START), Infinity);

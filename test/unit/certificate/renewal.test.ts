@@ -154,6 +154,14 @@ describe('no downgrade', () => {
     assert.deepEqual([decision.reason, decision.issuers], ['name-not-covered', ['letsencrypt']]);
   });
 
+  for (const origin of ['adopted', 'imported'] as const) {
+    test(`nor may it what was ${origin}: nobody knows that it was no better`, () => {
+      const foreign = { origin, issuer: "R13, Let's Encrypt" } as const;
+      assert.deepEqual(at(START + 61 * DAY, foreign, { spec: both }).issuers, ['letsencrypt']);
+      assert.deepEqual(at(START + 83 * DAY, foreign, { spec: both }).issuers, both.issuers);
+    });
+  }
+
   test('any issuer may replace a missing, a corrupt and an expired one', () => {
     assert.deepEqual(at(START, { state: 'absent' }, { spec: both }).issuers, both.issuers);
     assert.deepEqual(at(START, { state: 'damaged', why: 'x' }, { spec: both }).issuers, both.issuers);

@@ -64,6 +64,15 @@ test('other protocols, other messages and endless ones are told apart at once', 
   }
 });
 
+test('a message in thousands of records of one octet is refused before it costs anything', () => {
+  const octets = [1, 0, 0x3f, 0xf0, ...Array.from({ length: 16_000 }, () => 0)];
+  const pieces = Buffer.concat(octets.map((octet) => Buffer.from([22, 3, 1, 0, 1, octet])));
+  const before = process.cpuUsage();
+  assert.equal(readClientHello(pieces), 'other');
+  // Putting it together with each record took seconds, while nothing else was done.
+  assert.ok(process.cpuUsage(before).user < 200_000);
+});
+
 test('damaged bytes never do harm', async () => {
   const whole = await recorded({ ALPNProtocols: ASKED.protocols, servername: ASKED.serverName });
   const random = randomStream('client-hello');

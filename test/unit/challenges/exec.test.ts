@@ -150,6 +150,19 @@ test('an aborted order ends the program, gives its own reason, and cleans up', a
   assert.match(one.read('calls'), /^present .*\ncleanup .*\n$/);
 });
 
+test('a program that hangs does not keep a service from stopping, and is not called for answers that it never gave', async (t) => {
+  const one = await made(t, 'trap "" TERM; echo $$ >> $DIR/self; sleep 60; sleep 60');
+  const ending = new AbortController();
+  const presented = ['a', 'b', 'c'].map((host) => one.solver.present(challengeTask(`${host}.lab.test`), ending.signal));
+  while (!one.has('self')) await systemClock.sleep(10);
+  const before = performance.now();
+  ending.abort(new Error('the service ends'));
+  for (const { status } of await Promise.allSettled(presented)) assert.equal(status, 'rejected');
+  assert.ok(performance.now() - before < 4500, `${performance.now() - before} ms`);
+  assert.match(one.read('calls'), /^present \S*a\.lab\.test .*\ncleanup \S*a\.lab\.test .*\n$/);
+  assert.match(JSON.stringify(one.log.lines), /may be left behind/);
+});
+
 test('it gets no secrets from the environment and nothing to read, and its own environment reaches it', async (t) => {
   const body = 'cat > $DIR/input; env > $DIR/env; STORE';
   const env = { PATH: process.env['PATH'], HOME: '/home/me', CF_TOKEN: 'hunter2', SSL_CERT_FILE: '/x' };

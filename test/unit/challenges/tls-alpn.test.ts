@@ -152,6 +152,20 @@ test('two orders for one name take turns, since one certificate answers for it',
   assert.equal(await validate(port, first.identifier.value), 'ECONNREFUSED');
 });
 
+test('of several orders that wait for one name the next alone gets it, and nothing stays open after the last', async () => {
+  const port = await freePort();
+  await using solver = await opened(`127.0.0.1:${port}`);
+  const tasks = Array.from({ length: 4 }, () => challengeTask());
+  const waiting = new Map(tasks.map((task) => [task, solver.present(task, soon()).then(() => task)]));
+  while (waiting.size > 0) {
+    const task = await Promise.race(waiting.values());
+    waiting.delete(task);
+    await assertAnswers(port, task);
+    await solver.cleanup(task);
+  }
+  assert.equal(await validate(port, 'www.example.org'), 'ECONNREFUSED');
+});
+
 test('an order gives up waiting for its turn when it is aborted, and after two minutes with one clear line', async () => {
   const port = await freePort();
   const skipping: Clock = { now: () => now, sleep: async (ms) => void (now += ms) };

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmodSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 
@@ -149,6 +149,41 @@ test('config check --json is one object, right or wrong', async (t) => {
   assert.equal(wrong.code, 2);
   const { ok, error } = JSON.parse(wrong.out.join()) as { ok: boolean; error: { code: string; problems: string[] } };
   assert.deepEqual([ok, error.code, error.problems.length], [false, 'CONFIG_INVALID', 2]);
+});
+
+test('config check warns of each file, directory and program of an issuer that is not there, and of nothing else', async (t) => {
+  const server = 'directory: "https://ca.lab.example.org/directory"';
+  const yaml = [
+    'certificates: [{ name: default, names: [lab.example.org], issuers: [web, dns, exec] }]',
+    'issuers:',
+    `  web: { ${server}, caFile: root.pem, eab: { kid: a, hmacFile: hmac }, http01: { webroot: tokens } }`,
+    `  dns: { ${server}, challenge: dns-01, dns01: { server: "192.0.2.1", tsigKeyFile: tsig.key } }`,
+    `  exec: { ${server}, challenge: dns-01, dns01: { exec: ./hook } }`,
+    '',
+  ].join('\n');
+  const directory = directoryWith(t, yaml);
+  mkdirSync(join(directory, 'hmac'));
+  writeFileSync(join(directory, 'tokens'), '');
+  writeFileSync(join(directory, 'hook'), '#!/bin/sh\n', { mode: 0o644 });
+  const { code, out, err } = await config(directory, ['check']);
+  assert.equal(code, 0);
+  assert.match(out[0] ?? '', /right, 1 certificate/);
+  assert.deepEqual(err, [
+    `warning: issuers.web.caFile: ${directory}/root.pem cannot be used here: there is no such file`,
+    `warning: issuers.web.eab.hmacFile: ${directory}/hmac cannot be used here: it is not a file`,
+    `warning: issuers.web.http01.webroot: ${directory}/tokens cannot be used here: it is no directory`,
+    `warning: issuers.dns.dns01.tsigKeyFile: ${directory}/tsig.key cannot be used here: there is no such file`,
+    `warning: issuers.exec.dns01.exec: ${directory}/hook cannot be used here: this user may not execute it (chmod +x makes it a program)`,
+  ]);
+  const json = await config(directory, ['check'], { json: true });
+  const { ok, warnings } = JSON.parse(json.out[0] ?? '') as { ok: boolean; warnings: string[] };
+  assert.deepEqual([json.code, ok, warnings.length], [0, true, 5]);
+
+  for (const name of ['hmac', 'tokens']) rmSync(join(directory, name), { recursive: true });
+  mkdirSync(join(directory, 'tokens'));
+  for (const name of ['root.pem', 'hmac', 'tsig.key']) writeFileSync(join(directory, name), '');
+  chmodSync(join(directory, 'hook'), 0o755);
+  assert.deepEqual((await config(directory, ['check'])).err, []);
 });
 
 test('config check refuses a program of onEvent that is missing or cannot be executed', async (t) => {

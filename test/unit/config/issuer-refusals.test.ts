@@ -119,6 +119,10 @@ test('settings of a challenge that contradict it or one another are refused', as
       issuer(`${HOUSE}, challenge: dns-01, dns01: { exec: x, propagation: { timeout: long } }`),
       /propagation\.timeout: "long" is no length of time/,
     ],
+    [
+      issuer(`${HOUSE}, challenge: dns-01, dns01: { exec: x, propagation: { timeout: 2d } }`),
+      /propagation\.timeout: no order lives as long; write a day at most/,
+    ],
   ]);
 });
 
@@ -138,6 +142,21 @@ test('a listener for challenges at a port that another service has is refused', 
     ],
     [`{ ${issuer(`${HOUSE}, http01: { listen: "9443" }`)}, admin: { listen: "localhost:9443" } }`, /port 9443 is taken by admin\.listen/],
   ]);
+});
+
+function two(one: string, other: string): string {
+  return `issuers: { house: { ${HOUSE}, ${one} }, other: { ${HOUSE}, ${other} } }`;
+}
+
+test('listeners of two issuers that cannot be open at once are refused, and the very same one is shared', async (t) => {
+  await eachRefused(t, [
+    [
+      two('http01: { listen: "0.0.0.0:80" }', 'http01: { listen: "[::]:80" }'),
+      /issuers\.other\.http01\.listen: port 80 is taken by issuers\.house\.http01\.listen; write both alike/,
+    ],
+    [two('http01: { listen: "443" }', 'challenge: tls-alpn-01'), /issuers\.other\.challenge: port 443 is taken by issuers\.house/],
+  ]);
+  await understood(t, two('http01: { listen: "80" }', 'http01: { listen: "[::]:80" }'));
 });
 
 test('a certificate that its issuer can never give is refused at the issuer in its list', async (t) => {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 
 import { leafSha256 } from '../../../../src/certificate/bundle.ts';
+import type { AcmeClient } from '../../../../src/acme/client.ts';
 import type { ProblemDocument } from '../../../../src/acme/resources.ts';
 import type { IssueFailure } from '../../../../src/issuers/acme/failure.ts';
 import { DAY, HOUR } from '../../../../src/platform/clock.ts';
@@ -114,6 +115,21 @@ describe('an answer that cannot be put in place', () => {
     };
     await (await set.open()).issue(wanted(), { now: NOW });
     assert.match(set.logged.join('\n'), /warn: the answer to a challenge was left behind: the record cannot be removed/);
+  });
+
+  test('a name that was not ordered is proven for no CA: nothing is put anywhere for it', async (t) => {
+    const set = await issuing(t);
+    const { client } = set.server;
+    const another = { type: 'dns', value: 'other.example.net' } as const;
+    const asked: AcmeClient['authorization'] = async (...about) => {
+      const polled = await client.authorization(...about);
+      return { ...polled, value: { ...polled.value, identifier: another } };
+    };
+    Object.assign(set.server, { client: { ...client, authorization: asked } });
+    const failure = await failureOf((await set.open()).issue(wanted(['a.example.org']), { now: NOW }));
+    assert.equal(failure.kind, 'server');
+    assert.match(describeError(failure), /: other\.example\.net: the CA wants this proven, which was not ordered; /);
+    assert.deepEqual(set.solver.seen, []);
   });
 
   test('a challenge that is not offered is a matter of configuration', async (t) => {

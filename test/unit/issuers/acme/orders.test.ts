@@ -139,6 +139,20 @@ describe('an order under way', () => {
     assert.equal((await (await set.open()).issue(wanted(), { now: NOW })).privateKeyPem, key);
   });
 
+  test('is said to be under way from the moment that the server has taken it until its certificate is published', async (t) => {
+    const set = await issuing(t);
+    await using issuer = await set.open();
+    assert.equal(issuer.isUnderWay(wanted(), undefined), false);
+    const { leaf } = await issuer.issue(wanted(), { now: NOW });
+    assert.equal(issuer.isUnderWay(wanted(), undefined), true);
+    assert.equal(issuer.isUnderWay(wanted(['other.example.org']), undefined), false);
+    assert.equal(issuer.isUnderWay(wanted(), leaf), false);
+    writeFileSync(orderFile(set), '{');
+    assert.equal(issuer.isUnderWay(wanted(), undefined), false);
+    issuer.settled('default');
+    assert.equal(issuer.isUnderWay(wanted(), undefined), false);
+  });
+
   test('gives the same certificate again while it is not published', async (t) => {
     const set = await issuing(t);
     const one = await (await set.open()).issue(wanted(), { now: NOW });

@@ -61,7 +61,14 @@ test('a good certificate is shown with its dates, issuer, generation, fingerprin
 });
 
 test('a certificate in trouble comes first, with the reason, the count of failures and the next try', async () => {
-  const failure = { count: 2, at: '2026-11-23T11:50:00.000Z', nextTry: '2026-11-23T13:30:00.000Z', message: 'the disk is full', kind: null, link: null };
+  const failure = {
+    count: 2,
+    at: '2026-11-23T11:50:00.000Z',
+    nextTry: '2026-11-23T13:30:00.000Z',
+    message: 'the disk is full',
+    kind: 'paused',
+    link: 'https://ca.example/unpause',
+  };
   const failing = certificate({ name: 'mail', condition: 'failing', why: 'the disk is full', failure });
   const gone = certificate({ name: 'ldap', condition: 'emergency', state: 'missing', why: 'nothing is published', published: null });
   const text = String(await body(status({ certificates: [certificate(), failing, gone], attention: true }), ABOUT));
@@ -70,6 +77,7 @@ test('a certificate in trouble comes first, with the reason, the count of failur
   assert.ok(text.indexOf('certificate-mail') < text.indexOf('certificate-default'));
   assert.match(text, /2 tries failed, the last 10 minutes ago; next try in 90 minutes/);
   assert.match(text, /The next renewal is that of mail/);
+  assert.match(text, /A person can end this at https:\/\/ca\.example\/unpause/);
 });
 
 test('an alarm of the whole service is never under a green heading', async () => {

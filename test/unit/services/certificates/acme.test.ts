@@ -1,72 +1,17 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { describe, test, type TestContext } from 'node:test';
+import { describe, test } from 'node:test';
 
-import type { CertificateSpec } from '../../../../src/certificate/spec.ts';
-import type { AcmeIssuerConfig } from '../../../../src/config/config.ts';
-import { IssueFailure, type FailureDetail } from '../../../../src/issuers/acme/failure.ts';
+import { IssueFailure } from '../../../../src/issuers/acme/failure.ts';
 import { DAY, HOUR, MINUTE } from '../../../../src/platform/clock.ts';
 import { readCurrent } from '../../../../src/publication/read.ts';
-import { runPass, type PassOptions, type PassReport } from '../../../../src/services/certificates/pass.ts';
-import type { CertificateService } from '../../../../src/services/certificates/service.ts';
-import { NOW, testClock, testService, testSpec, type TestClock } from '../../../support/certificate-service.ts';
-import { fakeAcme, fakeAcmeConfig, type FakeAcme } from '../../../support/fake-acme-issuer.ts';
-import { scratchDirectory } from '../../../support/scratch.ts';
-
-interface Place {
-  readonly clock: TestClock;
-  readonly fake: FakeAcme;
-  readonly state: string;
-  /** What is published under a name. */
-  readonly published: (
-    name?: string,
-  ) => Promise<{ issuer: string; placeholder: boolean; notAfter: number; generation: number } | undefined>;
-  /** A pass of a process that starts and ends with it. */
-  readonly pass: (options?: PassOptions) => Promise<PassReport>;
-  /** The service of the last pass, as the ledger has it. */
-  readonly open: <T>(look: (service: CertificateService) => T) => Promise<T>;
-}
-
-const ACME = testSpec({ issuers: ['public'], names: ['example.org', 'www.example.org'] });
-
-async function place(t: TestContext, certificates: readonly CertificateSpec[] = [ACME], ...acme: AcmeIssuerConfig[]): Promise<Place> {
-  const state = scratchDirectory(t);
-  const clock = testClock();
-  const configured = acme.length > 0 ? acme : [fakeAcmeConfig('public')];
-  const configOf = (name: string): AcmeIssuerConfig => configured.find((one) => one.name === name) ?? fakeAcmeConfig(name);
-  using first = await testService(state, clock, { certificates, acme: configured });
-  const fake = fakeAcme(join(state, 'ca'), first.service.issuers, configOf);
-  const opened = (): ReturnType<typeof testService> => testService(state, clock, { certificates, acme: configured, issuers: fake.issuers });
-  return {
-    clock,
-    fake,
-    state,
-    async published(name = 'default') {
-      const generation = await readCurrent(join(state, 'certificates'), name);
-      if (generation === undefined) return undefined;
-      const { issuer, placeholder, notAfter } = generation.manifest;
-      return { issuer, placeholder, notAfter: Date.parse(notAfter), generation: generation.number };
-    },
-    async pass(options = {}) {
-      using service = await opened();
-      return await runPass(service.service, options);
-    },
-    async open(look) {
-      using service = await opened();
-      return look(service.service);
-    },
-  };
-}
-
-function refusing(detail: FailureDetail, message = 'the CA refused'): () => never {
-  return () => {
-    throw new IssueFailure(message, detail);
-  };
-}
+import { ACME, acmePlace, refusing } from '../../../support/acme-place.ts';
+import { NOW, testSpec } from '../../../support/certificate-service.ts';
+import { fakeAcmeConfig } from '../../../support/fake-acme-issuer.ts';
 
 describe('a stack with an ACME issuer', () => {
   test('boots on a placeholder, which the first real certificate replaces in the same pass', async (t) => {
-    const { pass, published, fake } = await place(t);
+    const { pass, published, fake } = await acmePlace(t);
     const { results } = await pass();
     assert.deepEqual(
       results.map(({ outcome }) => outcome),
@@ -79,7 +24,7 @@ describe('a stack with an ACME issuer', () => {
   });
 
   test('init asks no server: it publishes the placeholder and leaves the order to whoever comes next', async (t) => {
-    const { pass, published, fake, clock } = await place(t);
+    const { pass, published, fake, clock } = await acmePlace(t);
     const { results } = await pass({ orders: 'later', readAll: true });
     assert.deepEqual(
       results.map(({ outcome }) => outcome),
@@ -94,7 +39,7 @@ describe('a stack with an ACME issuer', () => {
   });
 
   test('serves something valid at every moment of 60 days in which its CA gives nothing', async (t) => {
-    const { pass, published, fake, clock } = await place(t);
+    const { pass, published, fake, clock } = await acmePlace(t);
     fake.refuse = refusing({ kind: 'unreachable' });
     for (let hours = 0; hours <= 60 * 24; hours += 6) {
       clock.set(NOW + hours * HOUR);
@@ -109,7 +54,7 @@ describe('a stack with an ACME issuer', () => {
   });
 
   test('started a hundred times in a row while the CA fails, orders as often as the back-off allows', async (t) => {
-    const { pass, fake, clock } = await place(t);
+    const { pass, fake, clock } = await acmePlace(t);
     fake.refuse = refusing({ kind: 'server' });
     for (let starts = 0; starts < 100; starts += 1) {
       clock.set(NOW + starts * 10_000);
@@ -121,7 +66,7 @@ describe('a stack with an ACME issuer', () => {
 
   test('keeps its real certificate when the CA fails at renewal, and falls back to no later issuer before the emergency line', async (t) => {
     const spec = { ...ACME, issuers: ['public', 'local-ca'] };
-    const { pass, published, fake, clock } = await place(t, [spec]);
+    const { pass, published, fake, clock } = await acmePlace(t, [spec]);
     await pass();
     fake.refuse = refusing({ kind: 'rejected' });
     for (let day = 0; day < 82; day += 1) {
@@ -140,7 +85,7 @@ describe('several issuers', () => {
   const spec = { ...ACME, issuers: ['public', 'house'] };
 
   test('the second is asked at once when the first will not issue whatever is repeated', async (t) => {
-    const { pass, published, fake } = await place(t, [spec], ...TWO);
+    const { pass, published, fake } = await acmePlace(t, [spec], ...TWO);
     let asked = 0;
     fake.refuse = () => {
       asked += 1;
@@ -152,7 +97,7 @@ describe('several issuers', () => {
   });
 
   test('the first is asked again every day, and the second, which stepped in, is renewed on time all the same', async (t) => {
-    const { pass, published, fake, clock } = await place(t, [spec], ...TWO);
+    const { pass, published, fake, clock } = await acmePlace(t, [spec], ...TWO);
     let firstFails = true;
     fake.refuse = (_, issuer) => {
       if (issuer === 'public' && firstFails) throw new IssueFailure('no', { kind: 'caa' });
@@ -172,7 +117,7 @@ describe('several issuers', () => {
   });
 
   test('a first that is away for some minutes is waited for, on the placeholder', async (t) => {
-    const { pass, published, fake, clock } = await place(t, [spec], ...TWO);
+    const { pass, published, fake, clock } = await acmePlace(t, [spec], ...TWO);
     fake.refuse = refusing({ kind: 'unreachable' });
     await pass();
     assert.equal((await published())?.placeholder, true);
@@ -189,7 +134,7 @@ describe('limits', () => {
     const certificates = Array.from({ length: 30 }, (_, index) =>
       testSpec({ name: `c${index}`, issuers: ['public'], names: [`c${index}.example.org`] }),
     );
-    const { pass, fake, clock, open } = await place(t, certificates);
+    const { pass, fake, clock, open } = await acmePlace(t, certificates);
     fake.refuse = refusing({ kind: 'rate-limited', scope: 'issuer', retryAt: NOW + 2 * HOUR, unpauseUrl: 'https://ca.example/unpause' });
     await pass();
     const first = fake.orders.length;
@@ -210,7 +155,7 @@ describe('limits', () => {
 
   test('an ordinary order waits for the next slot; --force goes on and says what it costs; a renewal in the window costs nothing', async (t) => {
     const limited = fakeAcmeConfig('public', { limits: [{ kind: 'duplicate', count: 2, window: 7 * DAY }] });
-    const { pass, fake, clock, open } = await place(t, [ACME], limited);
+    const { pass, fake, clock, open } = await acmePlace(t, [ACME], limited);
     const note = (at: number): Promise<void> =>
       open(({ ledger }) => ledger.recordUse({ issuer: 'public', kind: 'duplicate', subject: 'example.org,www.example.org', at }));
     await pass();
@@ -231,7 +176,7 @@ describe('limits', () => {
 
   test('a dry run says what an order would cost', async (t) => {
     const limited = fakeAcmeConfig('public', { limits: [{ kind: 'order', count: 300, window: 3 * HOUR }] });
-    const { pass } = await place(t, [ACME], limited);
+    const { pass } = await acmePlace(t, [ACME], limited);
     const { results } = await pass({ dryRun: true });
     assert.match(results[0]?.warnings.join() ?? '', /0 of 300 orders used in 3 h/);
   });
@@ -239,7 +184,7 @@ describe('limits', () => {
 
 describe('advice', () => {
   test('is asked for right after issuance, its time is kept, and the order in the window says what it replaces', async (t) => {
-    const { pass, published, fake, clock, open } = await place(
+    const { pass, published, fake, clock, open } = await acmePlace(
       t,
       [ACME],
       fakeAcmeConfig('public', { limits: [{ kind: 'duplicate', count: 1, window: 7 * DAY }] }),
@@ -272,7 +217,7 @@ describe('advice', () => {
   });
 
   test('that cannot be had renews at two thirds of the lifetime', async (t) => {
-    const { pass, fake, clock } = await place(t);
+    const { pass, fake, clock } = await acmePlace(t);
     fake.advise = async () => {
       throw new TypeError('nonsense');
     };
@@ -286,7 +231,7 @@ describe('advice', () => {
   });
 
   test('to renew now is followed at once', async (t) => {
-    const { pass, fake, clock } = await place(t);
+    const { pass, fake, clock } = await acmePlace(t);
     await pass();
     fake.advise = async () => ({ value: { start: NOW - DAY, end: NOW - HOUR, explanationUrl: undefined }, retryAfter: 6 * HOUR });
     clock.set(NOW + 7 * HOUR);
@@ -298,7 +243,7 @@ describe('advice', () => {
 
 test('a rehearsal goes the whole way and publishes nothing; once it succeeded it is not repeated at every look', async (t) => {
   const rehearsing = fakeAcmeConfig('public', { rehearse: 'https://staging.invalid/directory' });
-  const { pass, published, fake, clock } = await place(t, [ACME], rehearsing);
+  const { pass, published, fake, clock } = await acmePlace(t, [ACME], rehearsing);
   const { results } = await pass();
   assert.equal(results[0]?.outcome, 'rehearsed');
   assert.equal((await published())?.placeholder, true);
@@ -310,7 +255,7 @@ test('a rehearsal goes the whole way and publishes nothing; once it succeeded it
 });
 
 test('what was revoked is replaced at once', async (t) => {
-  const { pass, published, fake, open, state } = await place(t);
+  const { pass, published, fake, open, state } = await acmePlace(t);
   await pass();
   const current = await readCurrent(join(state, 'certificates'), 'default');
   const leafSha256 = current?.manifest.leafSha256 ?? '';
@@ -322,7 +267,7 @@ test('what was revoked is replaced at once', async (t) => {
 });
 
 test('two processes that find the same certificate due order it once', async (t) => {
-  const { pass, fake } = await place(t);
+  const { pass, fake } = await acmePlace(t);
   await Promise.all([pass({ readAll: true }), pass({ readAll: true })]);
   assert.deepEqual(fake.orders, ['default']);
 });

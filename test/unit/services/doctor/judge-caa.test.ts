@@ -27,6 +27,13 @@ test('without CAA records everybody may issue', () => {
   assert.deepEqual([ok, remedy], ['good', undefined]);
 });
 
+test('a record cannot forge a line of its own, nor control a terminal', () => {
+  assert.equal(
+    judged(['0 issue evil.test\u001b[2J\u009b\r\ngood \u202ehost']),
+    'problem: CAA of lab.test lets evil.test [2j good  host issue, not letsencrypt.org',
+  );
+});
+
 test('a CA that CAA names is allowed, in any case and with parameters of others beside it', () => {
   assert.equal(judged(['0 issue LetsEncrypt.ORG']), 'good: CAA of lab.test allows letsencrypt.org');
   assert.match(judged(['0 issue other.example', '0 issue letsencrypt.org; x=y']), /^good/);
