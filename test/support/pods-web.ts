@@ -78,7 +78,7 @@ export function configureSite(host: PodHost, more: Readonly<Record<string, unkno
   configure(host, { apache: { sites: [{ certificate: 'default', root: '/data/state/apache/www' }] }, ...more });
 }
 
-export function configure(host: PodHost, config: Readonly<Record<string, unknown>>): void {
+function configure(host: PodHost, config: Readonly<Record<string, unknown>>): void {
   // JSON is YAML.
   writeFileSync(join(host.data, 'config/podserve.yaml'), JSON.stringify(config));
 }
