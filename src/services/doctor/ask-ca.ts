@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { get } from 'node:https';
 import { join } from 'node:path';
 
@@ -9,10 +8,11 @@ import type { StatePaths } from '../../config/state.ts';
 import { serverOf } from '../../issuers/acme/account.ts';
 import { readAccount } from '../../issuers/acme/account-file.ts';
 import { externalAccount } from '../../issuers/acme/eab.ts';
+import { readRoots } from '../../issuers/acme/roots.ts';
 import { SECOND, type Clock } from '../../platform/clock.ts';
 import { PodserveError, describeError } from '../../platform/errors.ts';
 import { version } from '../../platform/version.ts';
-import { problem, troubled, type Check, type Judgement } from './finding.ts';
+import { troubled, type Check, type Judgement } from './finding.ts';
 import { judgeClock, judgeDirectory, judgeExternalAccount, judgeProfile, judgeUnanswered } from './judge-ca.ts';
 
 /** What a CA and the account here say about each other. */
@@ -40,12 +40,10 @@ export async function askCa(issuer: AcmeIssuerConfig, paths: StatePaths, clock: 
   const seen = 'trouble' in account ? undefined : account;
   let ca: string | undefined;
   try {
-    ca = issuer.caFile === undefined ? undefined : readFileSync(issuer.caFile, 'utf8');
+    ca = readRoots(issuer);
   } catch (error) {
-    add(
-      'directory',
-      problem(`its roots cannot be read: ${describeError(error)}`, `put the root of the CA into ${issuer.caFile}, readable for this user`),
-    );
+    if (!(error instanceof PodserveError)) throw error;
+    add('directory', troubled(error));
     return { meta: undefined, account: seen, judgements };
   }
   const server = directoryOf(issuer);
