@@ -65,7 +65,7 @@ export function openPodman(options: PodmanOptions): Podman {
 }
 
 /** PODMAN_FAILED with the line of podman that says why, and what helps. */
-export function podmanFailure(what: string, stderr: string): PodserveError {
+function podmanFailure(what: string, stderr: string): PodserveError {
   return new PodserveError('PODMAN_FAILED', what, explainPodman(stderr));
 }
 
@@ -157,7 +157,7 @@ function notStarted(cause: Error): PodserveError {
   });
 }
 
-export const PODMAN_PACKAGES = 'apt-get install podman buildah catatonit netavark aardvark-dns uidmap slirp4netns';
+const PODMAN_PACKAGES = 'apt-get install podman buildah catatonit netavark aardvark-dns uidmap slirp4netns';
 
 async function endEarly(
   child: ChildProcess,

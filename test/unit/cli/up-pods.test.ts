@@ -10,7 +10,7 @@ import { scratchDirectory } from '../../support/scratch.ts';
 interface Place {
   readonly directory: string;
   readonly fake: FakePodman;
-  podserve(...args: string[]): Promise<Finished>;
+  readonly podserve: (...args: string[]) => Promise<Finished>;
 }
 
 /** A directory where somebody calls podserve with a podman that only plays it; without the ports of this host. */

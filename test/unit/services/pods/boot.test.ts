@@ -20,10 +20,10 @@ interface Bench {
   readonly fake: FakePodman;
   readonly paths: StatePaths;
   /** Of the deploy directory. */
-  edit(file: string, change: (text: string) => string): void;
-  boot(more?: Partial<BootOptions>): Promise<BootReport & { readonly said: readonly string[] }>;
+  readonly edit: (file: string, change: (text: string) => string) => void;
+  readonly boot: (more?: Partial<BootOptions>) => Promise<BootReport & { readonly said: readonly string[] }>;
   /** What kube play and pod rm were asked for since the last look. */
-  changes(): string[];
+  readonly changes: () => string[];
 }
 
 async function bench(t: TestContext): Promise<Bench> {
