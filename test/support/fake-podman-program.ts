@@ -17,8 +17,8 @@ interface FakePod {
 
 function pods(): FakePod[] {
   return readdirSync(state)
-    .filter((name) => name.startsWith('pod-'))
-    .map((name) => JSON.parse(readFileSync(join(state, name), 'utf8')) as FakePod);
+    .filter((entry) => entry.startsWith('pod-'))
+    .map((entry) => JSON.parse(readFileSync(join(state, entry), 'utf8')) as FakePod);
 }
 
 function file(kind: string, name: string): string {
