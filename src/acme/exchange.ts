@@ -61,6 +61,9 @@ export function faultOf(exchange: Exchange, error: unknown, progress: Progress):
   if (code.startsWith('HPE_')) return failed(exchange, 'malformed', `the answer is not HTTP/1.1 (${messageOf(error)})`, error);
   if (progress.answered) return failed(exchange, 'cut', 'the connection ended within the answer', error);
   if (isLookup(error)) return failed(exchange, 'dns', `the name ${host} has no address (${code})`, error);
+  if (!progress.secure && /wrong version number|packet length too long/.test(messageOf(error))) {
+    return failed(exchange, 'malformed', `${host} does not speak HTTPS: what answers there is no TLS`, error);
+  }
   if (code.startsWith('ERR_SSL') || (progress.connected && !progress.secure)) {
     return failed(exchange, 'tls', `no trusted TLS connection to ${host} (${reasonOf(error)})`, error);
   }

@@ -103,7 +103,7 @@ describe('a certificate from a real ACME server', () => {
       assert.deepEqual(identifiersOf(bundle.leaf), spec.identifiers);
       assert.equal(keyTypeOf(bundle.key), keyType);
     }
-    assert.deepEqual(readdirSync(directory).sort(), ['account.json', 'orders']);
+    assert.deepEqual(readdirSync(directory).sort(), ['account.json', 'directory.json', 'orders']);
     assert.deepEqual(readdirSync(join(directory, 'orders')), []);
     assert.equal(statSync(join(directory, 'account.json')).mode & 0o777, 0o600);
     assert.deepEqual(uses.slice(0, 4), ['account', 'order', 'certificate example.org', 'duplicate lab.example.org,www.lab.example.org']);
@@ -225,7 +225,7 @@ describe('an account with a real ACME server', () => {
     await (await open(moved)).issue(wanted(['a.example.org']), { now: Date.now() });
     const after = JSON.parse(readFileSync(file, 'utf8')) as { key: string; url: string };
     assert.equal(after.key, (JSON.parse(account) as { key: string }).key);
-    assert.deepEqual(readdirSync(directory).sort(), ['account.json', 'orders']);
+    assert.deepEqual(readdirSync(directory).sort(), ['account.json', 'directory.json', 'orders']);
   });
 
   test('is bound to an external one where the CA wants that', async (t) => {
@@ -247,7 +247,7 @@ describe('an account with a real ACME server', () => {
       },
     );
     await (await open({ eab: { kid: 'kid-1', hmacFile } })).issue(wanted(['a.example.org']), { now: Date.now() });
-    assert.deepEqual(readdirSync(directory).sort(), ['account.json', 'orders']);
+    assert.deepEqual(readdirSync(directory).sort(), ['account.json', 'directory.json', 'orders']);
   });
 
   test('is shown, told of another address, given another key and deactivated', async (t) => {

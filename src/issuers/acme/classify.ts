@@ -74,7 +74,14 @@ function refused(problem: AcmeProblem, attempt: Attempt): IssueFailure {
     ...(unpause === undefined ? {} : { unpauseUrl: unpause }),
     where: attempt.subject ?? attempt.server,
     why: `${step(attempt.step)}: ${wordsOf(problem)}`,
-    remedy: remedyFor(kind, { ...attempt, type: problemType(problem), unpauseUrl: unpause, retryAt, help: helpOf(problem) }),
+    remedy: remedyFor(kind, {
+      ...attempt,
+      atDirectory: attempt.step === 'directory',
+      type: problemType(problem),
+      unpauseUrl: unpause,
+      retryAt,
+      help: helpOf(problem),
+    }),
     problems: linesOf(problem.document?.subproblems ?? []),
     cause: problem,
   });
@@ -87,7 +94,14 @@ function unanswered(error: AcmeTransportError, attempt: Attempt): IssueFailure {
     scope: 'issuer',
     where: attempt.server,
     why: `${step(attempt.step)}: ${error.message}`,
-    remedy: remedyFor(kind, { ...attempt, type: error.fault, unpauseUrl: undefined, retryAt: undefined, help: undefined }),
+    remedy: remedyFor(kind, {
+      ...attempt,
+      atDirectory: attempt.step === 'directory',
+      type: error.fault,
+      unpauseUrl: undefined,
+      retryAt: undefined,
+      help: undefined,
+    }),
     cause: error,
   });
 }

@@ -28,7 +28,7 @@ export function orderFailure(run: Run, order: Order, authorizations: readonly Au
     kind,
     where: first?.name ?? attempt.server,
     why: whyOf(failed, authorizations.length, order),
-    remedy: remedyFor(kind, { ...attempt, type: '', unpauseUrl: undefined, retryAt: undefined, help: undefined }),
+    remedy: remedyFor(kind, { ...attempt, atDirectory: false, type: '', unpauseUrl: undefined, retryAt: undefined, help: undefined }),
     problems: failed.length > 1 ? failed.map(({ name, why }) => `${name}: ${why}`) : linesOf(error?.subproblems ?? []),
   });
 }

@@ -7,6 +7,8 @@ export interface Circumstances {
   readonly server: string;
   /** Problem type, or transport fault. */
   readonly type: string;
+  /** Whether the directory itself was asked for. */
+  readonly atDirectory: boolean;
   readonly subject?: string;
   readonly unpauseUrl: string | undefined;
   readonly retryAt: number | undefined;
@@ -15,11 +17,14 @@ export interface Circumstances {
 }
 
 /** What the operator can do about a failure. */
-export function remedyFor(kind: FailureKind, { issuer, server, type, subject, unpauseUrl, retryAt, help }: Circumstances): string {
+export function remedyFor(
+  kind: FailureKind,
+  { issuer, server, type, atDirectory, subject, unpauseUrl, retryAt, help }: Circumstances,
+): string {
   const doctor = `podserve doctor${subject === undefined ? '' : ` ${subject}`}`;
   switch (kind) {
     case 'unreachable':
-      return forFault(type, issuer, server);
+      return atDirectory && NO_DIRECTORY.includes(type) ? noServer(issuer) : forFault(type, issuer, server);
     case 'server':
       return 'nothing to do here: it is tried again by itself';
     case 'rate-limited':
@@ -43,6 +48,13 @@ export function remedyFor(kind: FailureKind, { issuer, server, type, subject, un
     default:
       return kind satisfies never;
   }
+}
+
+/** Faults of an answer that came, but not from an ACME server. */
+const NO_DIRECTORY: readonly string[] = ['malformed', 'content-type', 'redirect', 'too-large'];
+
+function noServer(issuer: string): string {
+  return `correct issuers.${issuer}.directory: no ACME server answers there`;
 }
 
 function forFault(fault: string, issuer: string, server: string): string {

@@ -106,6 +106,14 @@ describe('a request without a usable answer', () => {
     });
   }
 
+  test('that is no directory is a matter of its URL', () => {
+    for (const fault of ['malformed', 'content-type', 'redirect', 'too-large'] as const) {
+      const error = new AcmeTransportError(fault, 'GET https://acme.test/directory', 'no directory');
+      assert.match(classified(error, { step: 'directory' }).remedy ?? '', /^correct issuers\.letsencrypt\.directory: no ACME server/);
+    }
+    assert.match(classified(bare(404), { step: 'directory' }).remedy ?? '', /^correct issuers\.letsencrypt\.directory$/);
+  });
+
   test('because no nonce was accepted is a fault of the server', () => {
     assert.equal(classified(new AcmeTransportError('nonce', 'POST x', 'none accepted')).kind, 'server');
   });
