@@ -1,7 +1,8 @@
 /**
- * Every check of the repository, in one run: `npm test`.
+ * The checks of the repository: `npm test`.
  *
- *   npm test                          everything
+ *   npm test                          everything but the pods
+ *   npm run test:pods                 the shipped pods, in Podman
  *   npm test -- --only unit,peer      some of static, unit, peer and pods alone
  *   npm test -- apache probe          only test files whose path contains one of the words
  *   npm run test:soak                 full counts instead of a tenth
@@ -59,7 +60,9 @@ function say(line: string): void {
 }
 
 function wanted(kind: (typeof KINDS)[number]): boolean {
-  return !stop.signal.aborted && (only === undefined ? kind !== 'static' || positionals.length === 0 : only.includes(kind));
+  if (stop.signal.aborted) return false;
+  if (only !== undefined) return only.includes(kind);
+  return kind !== 'pods' && (kind !== 'static' || positionals.length === 0);
 }
 
 function since(start: number): string {
@@ -88,7 +91,7 @@ async function checkStatically(): Promise<void> {
 
 function checkPackages(): void {
   const start = Date.now();
-  let missing = missingPackages();
+  let missing = missingPackages(wanted('pods'));
   if (missing.length > 0) missing = installPackages(missing, (line) => say(`  ${line}`));
   judge(
     'the programs that the tests run against are installed',

@@ -3,53 +3,58 @@ import { existsSync, globSync, rmSync, writeFileSync } from 'node:fs';
 
 /** What the tests run against, by Debian package, and a file that shows that it is there. */
 const PACKAGES: Readonly<Record<string, string>> = {
-  'aardvark-dns': '/usr/lib/podman/aardvark-dns',
   'apache2-bin': '/usr/sbin/apache2',
   'apache2-utils': '/usr/bin/ab',
   bind9: '/usr/sbin/named',
   'bind9-dnsutils': '/usr/bin/nsupdate',
   'bind9-utils': '/usr/bin/named-checkconf',
-  buildah: '/usr/bin/buildah',
-  catatonit: '/usr/{bin,libexec/podman}/catatonit',
   certbot: '/usr/bin/certbot',
   chromium: '/usr/bin/chromium',
-  'containernetworking-plugins': '/usr/lib/cni/bridge',
   curl: '/usr/bin/curl',
   'debian-archive-keyring': '/usr/share/keyrings/debian-archive-keyring.gpg',
   'dovecot-imapd': '/usr/lib/dovecot/imap',
   'dovecot-pop3d': '/usr/lib/dovecot/pop3',
   faketime: '/usr/lib/*/faketime/libfaketime.so.1',
-  'fuse-overlayfs': '/usr/bin/fuse-overlayfs',
   'gnutls-bin': '/usr/bin/certtool',
   haproxy: '/usr/sbin/haproxy',
   iproute2: '/{usr/bin,bin,sbin}/ip',
-  iptables: '/usr/sbin/iptables',
   knot: '/usr/sbin/knotd',
   libatomic1: '/usr/lib*/{*/,}libatomic.so.1',
   'libnss3-tools': '/usr/bin/certutil',
   mkcert: '/usr/bin/mkcert',
-  mmdebstrap: '/usr/bin/mmdebstrap',
-  netavark: '/usr/lib/podman/netavark',
   'nginx-light': '/usr/sbin/nginx',
   openssl: '/usr/bin/openssl',
   'pdns-backend-sqlite3': '/usr/lib/*/pdns/libgsqlite3backend.so',
   'pdns-server': '/usr/sbin/pdns_server',
-  podman: '/usr/bin/podman',
   postfix: '/usr/sbin/postfix',
-  runc: '/usr/{bin,sbin}/runc',
-  slirp4netns: '/usr/bin/slirp4netns',
   socat: '/usr/bin/socat',
   strace: '/usr/bin/strace',
-  uidmap: '/usr/bin/newuidmap',
   'util-linux': '/{usr/bin,bin}/unshare',
+};
+
+/** What the tests of the pods need besides. */
+const POD_PACKAGES: Readonly<Record<string, string>> = {
+  'aardvark-dns': '/usr/lib/podman/aardvark-dns',
+  buildah: '/usr/bin/buildah',
+  catatonit: '/usr/{bin,libexec/podman}/catatonit',
+  'containernetworking-plugins': '/usr/lib/cni/bridge',
+  'fuse-overlayfs': '/usr/bin/fuse-overlayfs',
+  iptables: '/usr/sbin/iptables',
+  mmdebstrap: '/usr/bin/mmdebstrap',
+  netavark: '/usr/lib/podman/netavark',
+  podman: '/usr/bin/podman',
+  runc: '/usr/{bin,sbin}/runc',
+  slirp4netns: '/usr/bin/slirp4netns',
+  uidmap: '/usr/bin/newuidmap',
 };
 
 /** Debian asks this file whether a freshly installed daemon may start; 101 means no. */
 const POLICY = '/usr/sbin/policy-rc.d';
 
-/** The packages that are not installed. */
-export function missingPackages(): string[] {
-  return Object.keys(PACKAGES).filter((name) => globSync(PACKAGES[name] ?? '').length === 0);
+/** The packages that are not installed. @param pods whether pods are to be played */
+export function missingPackages(pods: boolean): string[] {
+  const wanted = pods ? { ...PACKAGES, ...POD_PACKAGES } : PACKAGES;
+  return Object.entries(wanted).flatMap(([name, shows]) => (globSync(shows).length === 0 ? [name] : []));
 }
 
 /** Installs packages where that is possible: as root, with apt. Starts no daemon. Returns what is still missing. */
@@ -64,7 +69,7 @@ export function installPackages(missing: readonly string[], say: (line: string) 
   } finally {
     if (guard) rmSync(POLICY, { force: true });
   }
-  return missingPackages();
+  return missing.filter((name) => globSync({ ...PACKAGES, ...POD_PACKAGES }[name] ?? '').length === 0);
 }
 
 /** How a person installs them. */
