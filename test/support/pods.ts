@@ -19,7 +19,17 @@ const PODMAN = process.env['PODSERVE_TEST_PODMAN'] ?? fileURLToPath(new URL('../
 export const PODMAN_ENV = preparePodman(PODMAN).env;
 
 /** The pods of deploy/ and deploy/examples. */
-const SHIPPED = ['certificates', 'web', 'consumer', 'podserve', 'integration-test', 'wait-for-certs', 'wait-for-certs-loop', 'nginx', 'haproxy'];
+const SHIPPED = [
+  'certificates',
+  'web',
+  'consumer',
+  'podserve',
+  'integration-test',
+  'wait-for-certs',
+  'wait-for-certs-loop',
+  'nginx',
+  'haproxy',
+];
 
 export interface PlayOptions {
   /** Settings that differ from deploy/settings.yaml. */
