@@ -28,6 +28,10 @@ async function prover(t: TestContext, options: PebbleOptions): Promise<Prover> {
   const pebble = await startPebble(t, { authzReuse: 0, ...options });
   const client = openAcmeClient({ directory: pebble.directory, ca: pebble.caPem, userAgent: 'test' });
   t.after(() => client[Symbol.asyncDispose]());
+  return withNewAccount({ pebble, client });
+}
+
+async function withNewAccount({ pebble, client }: Pick<Prover, 'pebble' | 'client'>): Promise<Prover> {
   const key = ecKey();
   const { url } = await client.newAccount(key, { contact: [], termsOfServiceAgreed: true }, AbortSignal.timeout(20_000));
   return { pebble, client, by: { key, url } };
@@ -104,10 +108,12 @@ test('Pebble takes tls-alpn-01 over IPv6 from our own listener', async (t) => {
 });
 
 test('Pebble takes two orders for the same names at once by http-01 and by tls-alpn-01', async (t) => {
-  const one = await prover(t, {});
-  await using http = await opened({ type: 'http-01', via: 'listen', listen: `[::]:${one.pebble.httpPort}` });
-  await using alpn = await opened({ type: 'tls-alpn-01', via: 'listen', listen: `[::]:${one.pebble.tlsPort}` });
+  const first = await prover(t, {});
+  await using http = await opened({ type: 'http-01', via: 'listen', listen: `[::]:${first.pebble.httpPort}` });
+  await using alpn = await opened({ type: 'tls-alpn-01', via: 'listen', listen: `[::]:${first.pebble.tlsPort}` });
   for (const solver of [http, alpn]) {
+    // Asked to reuse 0 % of its valid authorizations, Pebble still reuses about one in a hundred, with the challenge that it has.
+    const one = await withNewAccount(first);
     const both = await Promise.all([prove(one, NAMES, solver), prove(one, NAMES, solver)]);
     for (const authorizations of both) assertValid(authorizations, NAMES.length);
   }
