@@ -141,7 +141,7 @@ export function watchPublication(root: string, options: WatchOptions): void {
     if (typeof stat === 'string')
       return `the publication ${root} cannot be watched (${stat}); see that it is mounted there and may be read`;
     if (stat.nlink === 0)
-      return `the publication ${root} was deleted while it was mounted; start this container again to mount the new one`;
+      return `the publication ${root} was deleted while it was mounted; make this container again to mount what is there now (podserve up --pods does)`;
     for (const [name, link] of links) {
       if (link?.startsWith('!'))
         return `${join(root, name, CURRENT)} cannot be read (${link.slice(1)}); see that it is a link and may be read`;

@@ -166,7 +166,7 @@ describe('a read-only file system', () => {
     const troubles = watched(t, mounted);
     rmSync(root, { recursive: true });
     await pause(300);
-    assert.match(troubles[0] ?? '', /was deleted while it was mounted; start this container again/);
+    assert.match(troubles[0] ?? '', /was deleted while it was mounted; make this container again/);
     assert.equal(troubles.length, 1);
   });
 });

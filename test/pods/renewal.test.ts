@@ -2,15 +2,17 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 
-import type { LoadCounts } from '../support/load-client.ts';
 import { eventually, podHost } from '../support/pods.ts';
 import {
   apacheStatus,
+  assertUnharmed,
   certificatesStatus,
   configureSite,
   playBoth,
+  provideFiles,
   publishedLeaf,
   renew,
+  loadReport,
   servedLeaf,
   startWebLoad,
   untilServed,
@@ -18,20 +20,9 @@ import {
 import { scaled } from '../support/scale.ts';
 
 const host = await podHost({ after });
+provideFiles(host);
 configureSite(host);
 await playBoth(host);
-
-function said({ newConnections, keptRequests, retried, failures }: LoadCounts): string {
-  return (
-    `${newConnections} new connections, ${keptRequests} requests on kept ones, ${failures.length} failed, ` +
-    `${retried} sent again because an idle connection was closed`
-  );
-}
-
-function assertUnharmed(counts: LoadCounts): void {
-  assert.deepEqual(counts.failures, []);
-  assert.ok(counts.newConnections > 20 && counts.keptRequests > 20, `there was hardly any load: ${said(counts)}`);
-}
 
 test('renewals under load from outside of the pod break no request, and each is served within 2 s', async (t) => {
   const load = await startWebLoad(t);
@@ -47,7 +38,7 @@ test('renewals under load from outside of the pod break no request, and each is 
   const { daemons, certificates } = await apacheStatus(host);
   // What Apache's pod saw itself: the host's first handshake may wait until `podman exec` has ended.
   const own = certificates[0]?.servedAfterMs ?? Infinity;
-  t.diagnostic(`${renewals} renewals, served at most ${Math.max(...took).toFixed(0)} ms after publishing; ${said(counts)}`);
+  t.diagnostic(`${renewals} renewals, served at most ${Math.max(...took).toFixed(0)} ms after publishing; ${loadReport(counts)}`);
   assertUnharmed(counts);
   assert.ok(Math.max(...took, own) < 2000, `the slowest took ${Math.max(...took)} ms`);
   assert.equal(daemons[0]?.restarts, 0);
@@ -78,7 +69,7 @@ test('the certificate service is restarted, killed and removed while Apache serv
   await setTimeout(1000);
   assert.equal(await servedLeaf(), published);
   const counts = await load.stop();
-  t.diagnostic(said(counts));
+  t.diagnostic(loadReport(counts));
   assertUnharmed(counts);
   assert.equal((await apacheStatus(host)).ready, true);
 });

@@ -47,6 +47,7 @@ export function fakeAcme(directory: string, real: Issuers, config: (name: string
           },
           isUnderWay: (spec) => fake.underWay.has(spec.name),
           settled: (certificate) => void fake.settled.push(certificate),
+          settledBefore: () => undefined,
           renewalInfo: async (leaf, signal) => fake.advise?.(leaf, signal),
           revoke: async () => undefined,
           [Symbol.asyncDispose]: async () => undefined,

@@ -27,6 +27,28 @@ export function smallDisk(t: Ending, size: string): string {
   return directory;
 }
 
+/** A small tmpfs on a directory that is there. @returns what unmounts it, which the end of the test does too */
+export function mountDisk(t: Ending, directory: string, size: string): () => void {
+  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size},mode=0755`, 'podserve-test', directory]);
+  return unmounting(t, directory);
+}
+
+/** One directory on another one. @returns what unmounts it, which the end of the test does too */
+export function mountDirectory(t: Ending, source: string, directory: string): () => void {
+  execFileSync('mount', ['--bind', source, directory]);
+  return unmounting(t, directory);
+}
+
+function unmounting(t: Ending, directory: string): () => void {
+  let mounted = true;
+  const end = (): void => {
+    if (mounted) unmount(directory);
+    mounted = false;
+  };
+  t.after(end);
+  return end;
+}
+
 /** The same directory at another path, read-only, as containers get it. */
 export function readOnlyMount(t: Ending, source: string): string {
   const directory = mountPoint(t);

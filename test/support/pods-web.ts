@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { lstatSync, mkdirSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
@@ -10,13 +11,12 @@ import { parseEndpoint } from '../../src/delivery/endpoint.ts';
 import { servedLeafSha256 } from '../../src/delivery/probe.ts';
 import type { ServiceStatus } from '../../src/services/certificates/status.ts';
 import type { StatusAnswer } from './apache.ts';
+import type { LoadCounts } from './load-client.ts';
 import { startLoad, type Load } from './load.ts';
 import { eventually, type PodHost } from './pods.ts';
 import { scaled } from './scale.ts';
 
 const MEBIBYTE = 2 ** 20;
-/** The load takes about one a second of them, and must not be through before its end. */
-const LARGE_BYTES = scaled(640) * MEBIBYTE;
 
 export interface WebWish {
   /** Where the published ports are. Default: as shipped. */
@@ -69,16 +69,20 @@ export async function playBoth(host: PodHost, options: Parameters<PodHost['play'
   await untilServed(host, { ms: 30_000 });
 }
 
-/** podserve.yaml with a site that has files for {@link startWebLoad}, and more keys. */
-export function configureSite(host: PodHost, more: Readonly<Record<string, unknown>> = {}): void {
+/**
+ * Files for {@link startWebLoad}.
+ * @param seconds of load at most: its download takes about 1 MiB a second, and must not be through before the end
+ */
+export function provideFiles(host: PodHost, seconds = scaled(640)): void {
   const www = join(host.data, 'apache/www');
   mkdirSync(www, { recursive: true });
   writeFileSync(join(www, 'small.txt'), 'small');
-  writeFileSync(join(www, 'large.bin'), randomBytes(LARGE_BYTES));
-  configure(host, { apache: { sites: [{ certificate: 'default', root: '/data/state/apache/www' }] }, ...more });
+  writeFileSync(join(www, 'large.bin'), randomBytes(seconds * MEBIBYTE));
 }
 
-function configure(host: PodHost, config: Readonly<Record<string, unknown>>): void {
+/** podserve.yaml with a site of those files, and more keys. */
+export function configureSite(host: PodHost, more: Readonly<Record<string, unknown>> = {}): void {
+  const config = { apache: { sites: [{ certificate: 'default', root: '/data/state/apache/www' }] }, ...more };
   // JSON is YAML.
   writeFileSync(join(host.data, 'config/podserve.yaml'), JSON.stringify(config));
 }
@@ -86,6 +90,20 @@ function configure(host: PodHost, config: Readonly<Record<string, unknown>>): vo
 /** Load from outside of the pods, on the port that the host publishes. */
 export function startWebLoad(t: TestContext, { port = 443 }: WebWish = {}): Promise<Load> {
   return startLoad(t, { port, connections: 4, keepAlive: 4, small: '/small.txt', large: '/large.bin' });
+}
+
+/** What became of the requests, for the report. */
+export function loadReport({ newConnections, keptRequests, retried, failures }: LoadCounts): string {
+  return (
+    `${newConnections} new connections, ${keptRequests} requests on kept ones, ${failures.length} failed, ` +
+    `${retried} sent again because an idle connection was closed`
+  );
+}
+
+/** No request failed, and there were some. */
+export function assertUnharmed(counts: LoadCounts): void {
+  assert.deepEqual(counts.failures, []);
+  assert.ok(counts.newConnections > 20 && counts.keptRequests > 20, `there was hardly any load: ${loadReport(counts)}`);
 }
 
 /** The status code of plain HTTP from the host. */

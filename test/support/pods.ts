@@ -29,6 +29,8 @@ const SHIPPED = [
   'wait-for-certs-loop',
   'nginx',
   'haproxy',
+  // The CA that tests play (pebble-pod.ts).
+  'pebble',
 ];
 
 export interface PlayOptions {

@@ -41,6 +41,8 @@ export interface AcmeIssuer extends Issuer, AsyncDisposable {
   isUnderWay(spec: CertificateSpec, published: X509Certificate | undefined): boolean;
   /** To be called when what `issue` gave is published: until then the order and its key are kept for the next start. */
   settled(certificate: string): void;
+  /** As `settled`, for what an earlier run published and was ended before it could say so. */
+  settledBefore(certificate: string, published: X509Certificate): void;
   /** RFC 9773. Undefined where the server has no ARI. @throws AcmeProblem, AcmeTransportError */
   renewalInfo(leaf: X509Certificate, signal: AbortSignal): Promise<Polled<RenewalInfo> | undefined>;
   /** Revokes with the account, and with the certificate's own key where the account may not. @throws IssueFailure */

@@ -13,7 +13,7 @@ import { failing, problemIn } from './classify.ts';
 import { IssueFailure } from './failure.ts';
 import { isUnknownAccount } from './find-account.ts';
 import { problemType } from './kinds.ts';
-import { keepOrder, readOrder, setOrderAside, unfit, type StoredOrder } from './order-file.ts';
+import { isFor, keepOrder, readOrder, setOrderAside, unfit, type StoredOrder } from './order-file.ts';
 import { forget, pursue, resume } from './order.ts';
 import type { OrderPlace } from './place.ts';
 import { attemptOf, newRun, noCertificate, type Run } from './run.ts';
@@ -101,7 +101,25 @@ function unfitFor(
   published: X509Certificate | undefined,
 ): string | undefined {
   const wanted = { directory: serverOf(config), profile: config.profile, identifiers: spec.identifiers, keyType: spec.keyType };
-  return unfit(found, wanted, published?.publicKey.export({ type: 'spki', format: 'der' }), clock.now());
+  return unfit(found, wanted, published && spkiOf(published), clock.now());
+}
+
+/** Forgets the order that a published leaf came from: a run that was killed after publishing it has kept it, and its key. */
+export function forgetPublished(
+  place: Pick<OrderPlace, 'config' | 'log' | 'directory'>,
+  certificate: string,
+  published: X509Certificate,
+): void {
+  try {
+    const found = readOrder(place.directory, certificate);
+    if (typeof found === 'object' && isFor(found, spkiOf(published))) forget(place, certificate);
+  } catch {
+    // What cannot be read is told by the order that meets it.
+  }
+}
+
+function spkiOf({ publicKey }: X509Certificate): Buffer {
+  return publicKey.export({ type: 'spki', format: 'der' });
 }
 
 /** Whether an order that the server has taken would be continued. What cannot be read is told by the order that meets it. */

@@ -4,7 +4,7 @@ import type { AcmeIssuer, AcmeIssuerOptions } from './acme.ts';
 import { certificateId } from './certificate-id.ts';
 import { keptDirectoryIn } from './kept-directory.ts';
 import { openClient } from './open-client.ts';
-import { isOrdered, issueCertificate } from './issue.ts';
+import { forgetPublished, isOrdered, issueCertificate } from './issue.ts';
 import { forget } from './order.ts';
 import type { OrderPlace } from './place.ts';
 import { revokeCertificate } from './revoke.ts';
@@ -52,6 +52,9 @@ export async function openAcmeIssuer(options: AcmeIssuerOptions, overrides: Acme
     isUnderWay: (spec, published) => isOrdered(options, spec, published),
     settled(certificate) {
       forget(options, certificate);
+    },
+    settledBefore(certificate, published) {
+      forgetPublished(options, certificate, published);
     },
     async renewalInfo(leaf, signal) {
       const { renewalInfo } = await (await client()).directory(signal);

@@ -108,12 +108,13 @@ export function unfit(
   if (order.keyType !== wanted.keyType) return 'it is for another key type';
   if (namesKey(order.identifiers) !== namesKey(wanted.identifiers)) return 'it is for other names';
   if (Math.abs(now - order.createdAt) > LONGEST_ORDER) return 'it is too old';
-  if (published !== undefined && Buffer.compare(publicKeyOf(order.key), published) === 0) return 'its certificate is published';
+  if (published !== undefined && isFor(order, published)) return 'its certificate is published';
   return undefined;
 }
 
-function publicKeyOf(key: KeyObject): Buffer {
-  return createPublicKey(key).export({ type: 'spki', format: 'der' });
+/** @param publicKey SPKI, DER */
+export function isFor({ key }: Pick<StoredOrder, 'key'>, publicKey: Uint8Array): boolean {
+  return Buffer.compare(createPublicKey(key).export({ type: 'spki', format: 'der' }), publicKey) === 0;
 }
 
 function serialised({ key, createdAt, ...order }: StoredOrder): string {

@@ -65,7 +65,9 @@ async function attendLocked(batch: Batch, spec: CertificateSpec): Promise<Result
   const found = await survey(service.paths.certificates, spec.name);
   const adviser = advisor(service, found);
   if (adviser !== undefined && adviceDue(service, spec, found, service.clock.now())) {
-    await askAdvice(service, await batch.acme(adviser), spec, found);
+    const issuer = await batch.acme(adviser);
+    if (found.generation !== undefined) issuer.settledBefore(spec.name, found.generation.bundle.leaf);
+    await askAdvice(service, issuer, spec, found);
   }
   const terms = { ...batch.terms, now: service.clock.now() };
   const budgeted = await budgetHolds(service, batch.acme, spec, found, terms.now);

@@ -5,6 +5,7 @@ import { MINUTE, SECOND, type Clock } from '../../platform/clock.ts';
 import { PodserveError } from '../../platform/errors.ts';
 import { currentLink, listNames } from '../../publication/layout.ts';
 import type { DeployFile } from './files.ts';
+import { deletedMounts } from './mounts.ts';
 import type { Podman } from './podman.ts';
 import { listPods, MADE_FROM, type Pod } from './pods.ts';
 import { assertPortsFree } from './ports.ts';
@@ -51,8 +52,9 @@ const LOOK_EVERY = SECOND / 5;
 const PATIENCE_WITH_TROUBLE = 5 * SECOND;
 
 /**
- * Brings the pods up one after the other, each when the one before is ready. What runs already and was made from the
- * same file and images is left alone, so that doing it again changes nothing, and goes on where it failed before.
+ * Brings the pods up one after the other, each when the one before is ready. What runs already, was made from the
+ * same file and images and mounts what is there is left alone: doing it again changes nothing, and goes on where it
+ * failed before.
  * @throws PodserveError PODMAN_MISSING, PODMAN_FAILED, PORT_TAKEN, PORT_DENIED, ALREADY_RUNNING
  */
 export async function bootPods(options: BootOptions): Promise<BootReport> {
@@ -66,10 +68,11 @@ export async function bootPods(options: BootOptions): Promise<BootReport> {
     const began = performance.now();
     const wanted = wantedOf(file, images, options.network);
     const before = pods.find(({ name }) => name === file.name);
-    const outcome = before === undefined ? 'started' : before.state === 'Running' && before.madeFrom === wanted ? 'unchanged' : 'replaced';
+    const change = before === undefined ? undefined : whyReplaced(before, wanted);
+    const outcome = before === undefined ? 'started' : change === undefined ? 'unchanged' : 'replaced';
     if (outcome !== 'unchanged') {
       await assertPortsFree(podman, file, before);
-      say(file.name, before === undefined ? 'starting' : `replacing it: ${whyReplaced(before, wanted)}`);
+      say(file.name, change === undefined ? 'starting' : `replacing it: ${change}`);
       await play(options, file, wanted, before !== undefined);
     }
     const readiness = await untilReady(options, file);
@@ -86,9 +89,13 @@ function readyWords(outcome: BootedPod['outcome'], tookMs: number): string {
   return outcome === 'unchanged' ? 'runs already, unchanged' : `ready after ${(tookMs / SECOND).toFixed(1)} s`;
 }
 
-function whyReplaced({ state, madeFrom }: Pod, wanted: string): string {
+/** Undefined for one that runs as it is wanted. */
+function whyReplaced({ state, madeFrom, containers }: Pod, wanted: string): string | undefined {
   if (madeFrom === undefined) return 'it was not made by podserve up';
-  return madeFrom === wanted ? `it is ${state.toLowerCase()}` : 'its file, the settings or an image changed';
+  if (madeFrom !== wanted) return 'its file, the settings or an image changed';
+  if (state !== 'Running') return `it is ${state.toLowerCase()}`;
+  const gone = containers.flatMap(({ pid }) => deletedMounts(pid));
+  return gone.length === 0 ? undefined : `what it mounts at ${gone.join(', ')} was deleted on this host`;
 }
 
 /** Pod names are one for the whole host: nothing of anybody else is replaced. */

@@ -28,6 +28,8 @@ export interface PodContainer {
   /** `running`, `exited`, `created` … */
   readonly state: string;
   readonly exitCode: number;
+  /** Of its process 1, on the host; 0 while it does not run. */
+  readonly pid: number;
   readonly restarts: number;
   /** Of its liveness probe: `healthy`, `unhealthy`, `starting`; undefined without one. */
   readonly health: string | undefined;
@@ -101,6 +103,7 @@ function describeContainer(container: unknown, pod: string): PodContainer {
     imageId: textAt(container, 'Image') ?? '',
     state: textAt(container, 'State', 'Status') ?? 'unknown',
     exitCode: numberAt(container, 'State', 'ExitCode') ?? 0,
+    pid: numberAt(container, 'State', 'Pid') ?? 0,
     restarts: numberAt(container, 'RestartCount') ?? 0,
     health: health === '' ? undefined : health,
     startedAt: textAt(container, 'State', 'StartedAt'),

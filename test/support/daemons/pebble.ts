@@ -80,9 +80,12 @@ export async function startPebble(t: Pick<TestContext, 'after'>, options: Pebble
   const own = await ca.leaf('pebble', { names: ['localhost', '127.0.0.1'] });
   const file = join(directory, 'pebble.json');
   const files = { certificate: own.fullchainFile, privateKey: own.keyFile };
-  writeFileSync(file, JSON.stringify({ pebble: { ...configuration(options), ...files, ...ports(acme, management, httpPort, tlsPort) } }));
+  writeFileSync(
+    file,
+    JSON.stringify({ pebble: { ...pebbleConfiguration(options), ...files, ...ports(acme, management, httpPort, tlsPort) } }),
+  );
   const args = ['-config', file, '-dnsserver', options.dnsAddress ?? dns.dnsAddress, ...((options.strict ?? true) ? ['-strict'] : [])];
-  const daemon = start(t, programs.pebble, args, { env: environment(options) });
+  const daemon = start(t, programs.pebble, args, { env: pebbleEnvironment(options) });
   await listening(daemon, [acme, management]);
 
   const caPem = readFileSync(ca.rootFile, 'utf8');
@@ -116,7 +119,7 @@ export async function startPebble(t: Pick<TestContext, 'after'>, options: Pebble
 }
 
 /** Debian sid's 2.10, or trixie's 2.6 where sid cannot be had. */
-async function pebblePrograms(): Promise<{ pebble: string; challtestsrv: string }> {
+export async function pebblePrograms(): Promise<{ pebble: string; challtestsrv: string }> {
   const release = await unpackedDebianPackage('pebble', 'sid').catch(() => unpackedDebianPackage('pebble', 'trixie'));
   const programs = { pebble: join(release, 'usr/bin/pebble'), challtestsrv: join(release, 'usr/bin/pebble-challtestsrv') };
   for (const program of Object.values(programs)) if (!existsSync(program)) throw new Error(`the Debian package pebble has no ${program}`);
@@ -127,7 +130,8 @@ function ports(acme: number, management: number, httpPort: number, tlsPort: numb
   return { listenAddress: `127.0.0.1:${acme}`, managementListenAddress: `127.0.0.1:${management}`, httpPort, tlsPort };
 }
 
-function configuration(options: PebbleOptions): Readonly<Record<string, unknown>> {
+/** Its configuration file, without its addresses and its own certificate. */
+export function pebbleConfiguration(options: PebbleOptions): Readonly<Record<string, unknown>> {
   const profiles = Object.entries(options.profiles ?? PROFILES ?? {}).map(([name, { description, validitySeconds }]) => [
     name,
     { description: description ?? name, validityPeriod: validitySeconds },
@@ -147,7 +151,7 @@ function text(value: number | undefined): string | undefined {
   return value === undefined ? undefined : String(value);
 }
 
-function environment(options: PebbleOptions): Record<string, string | undefined> {
+export function pebbleEnvironment(options: PebbleOptions): Record<string, string | undefined> {
   return {
     PEBBLE_WFE_NONCEREJECT: text(options.nonceReject),
     PEBBLE_AUTHZREUSE: text(options.authzReuse),

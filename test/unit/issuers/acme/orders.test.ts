@@ -153,6 +153,22 @@ describe('an order under way', () => {
     assert.equal(issuer.isUnderWay(wanted(), undefined), false);
   });
 
+  test('is forgotten with its key by the run after one that was killed between publishing and forgetting', async (t) => {
+    const set = await issuing(t);
+    await using issuer = await set.open();
+    const { leaf } = await issuer.issue(wanted(), { now: NOW });
+    const kept = readFileSync(orderFile(set), 'utf8');
+    issuer.settled('default');
+    const { leaf: other } = await issuer.issue(wanted(), { now: NOW });
+    issuer.settledBefore('default', leaf);
+    assert.ok(existsSync(orderFile(set)), 'the order of another certificate stays');
+    writeFileSync(orderFile(set), kept);
+    issuer.settledBefore('default', other);
+    assert.ok(existsSync(orderFile(set)));
+    issuer.settledBefore('default', leaf);
+    assert.ok(!existsSync(orderFile(set)));
+  });
+
   test('gives the same certificate again while it is not published', async (t) => {
     const set = await issuing(t);
     const one = await (await set.open()).issue(wanted(), { now: NOW });

@@ -15,6 +15,7 @@ function pod(name: string, service: string): Pod {
     imageId: '',
     state: 'running',
     exitCode: 0,
+    pid: 0,
     restarts: 0,
     health: undefined,
     startedAt: undefined,
