@@ -16,6 +16,12 @@ export interface PodmanPlace {
  * @param directory absolute
  */
 export function preparePodman(directory: string): PodmanPlace {
+  const env = writePodmanSettings(directory);
+  return { env, trouble: troubleWith(env) };
+}
+
+/** @returns the variables that lead podman to what was written into the directory */
+export function writePodmanSettings(directory: string): PodmanPlace['env'] {
   for (const part of ['storage', 'run', 'networks', 'tmp', 'volumes']) mkdirSync(join(directory, part), { recursive: true });
   const conf = join(directory, 'containers.conf');
   const storage = join(directory, 'storage.conf');
@@ -45,8 +51,7 @@ export function preparePodman(directory: string): PodmanPlace {
       '',
     ].join('\n'),
   );
-  const env = { CONTAINERS_CONF: conf, CONTAINERS_STORAGE_CONF: storage };
-  return { env, trouble: troubleWith(env) };
+  return { CONTAINERS_CONF: conf, CONTAINERS_STORAGE_CONF: storage };
 }
 
 /** Networks that Podman makes by itself. */

@@ -1,16 +1,13 @@
 import assert from 'node:assert/strict';
-import { readFileSync, statSync } from 'node:fs';
-import { request as httpRequest } from 'node:http';
-import { request as httpsRequest } from 'node:https';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
-import { leafSha256 } from '../../src/certificate/bundle.ts';
-import { parseEndpoint } from '../../src/delivery/endpoint.ts';
-import { servedLeafSha256 } from '../../src/delivery/probe.ts';
 import { eventually, podHost, type PodHost } from '../support/pods.ts';
+import { httpStatus, httpsStatus, untilServed } from '../support/pods-web.ts';
 
 const KEY_GROUP = 60_800;
+const NETWORK = 'podserve-test-ipv6';
 
 describe('the shipped pods, one after the other', () => {
   let host: PodHost;
@@ -53,17 +50,23 @@ describe('the shipped pods, one after the other', () => {
 
   test('Apache serves it over HTTPS from the host, verified against ca.pem, and redirects HTTP', async () => {
     await host.play('web.yaml');
-    const current = await host.current();
-    const endpoint = parseEndpoint('https://127.0.0.1:443');
-    await eventually(
-      async () => (await servedLeafSha256(endpoint, { servername: 'localhost', timeoutMs: 2000 })) === leafSha256(current!.bundle.leaf),
-      'Apache serves it',
-      20_000,
-      () => host.logs('web-apache'),
-    );
-    const ca = readFileSync(join(host.data, 'certificates/ca.pem'));
-    assert.equal(await statusOf(httpsRequest('https://localhost/', { ca, host: '127.0.0.1', servername: 'localhost' })), 200);
-    assert.equal(await statusOf(httpRequest('http://127.0.0.1/somewhere')), 308);
+    await untilServed(host, { ms: 30_000 });
+    assert.equal(await httpsStatus(host), 200);
+    assert.equal(await httpStatus('http://127.0.0.1/somewhere'), 308);
+  });
+
+  test('over IPv6 too, where the network of the pods has it', async () => {
+    const address = 'fd00:706f:6473::1';
+    await host.must(['network', 'create', '--ipv6', '--subnet', 'fd00:706f:6473::/64', '--subnet', '10.97.31.0/24', NETWORK]);
+    await host.removePod('web');
+    await host.play('web.yaml', { network: NETWORK });
+    await untilServed(host, { host: `[${address}]`, ms: 30_000 });
+    assert.equal(await httpsStatus(host, { host: address }), 200);
+    assert.equal(await httpStatus(`http://[${address}]/somewhere`), 308);
+    await host.removePod('web');
+    await host.must(['network', 'rm', NETWORK]);
+    await host.play('web.yaml');
+    await untilServed(host, { ms: 30_000 });
   });
 
   test('Apache reads the files as its own user, and cannot write them', async () => {
@@ -102,14 +105,3 @@ describe('the shipped pods, one after the other', () => {
     );
   });
 });
-
-function statusOf(request: ReturnType<typeof httpRequest>): Promise<number> {
-  const { promise, resolve, reject } = Promise.withResolvers<number>();
-  request.once('error', reject);
-  request.once('response', (response) => {
-    response.resume();
-    resolve(response.statusCode ?? 0);
-  });
-  request.end();
-  return promise;
-}

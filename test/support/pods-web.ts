@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { lstatSync, mkdirSync, writeFileSync } from 'node:fs';
-import { request } from 'node:http';
+import { lstatSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { request, type ClientRequest } from 'node:http';
+import { request as secureRequest } from 'node:https';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
@@ -107,13 +108,24 @@ export function assertUnharmed(counts: LoadCounts): void {
 }
 
 /** The status code of plain HTTP from the host. */
-export async function httpStatus(url: string): Promise<number> {
+export function httpStatus(url: string): Promise<number> {
+  return statusOf(request(url, { agent: false, timeout: 3000 }));
+}
+
+/** The status code over HTTPS from the host, once the chain is verified against ca.pem and the name is there. */
+export function httpsStatus(host: PodHost, wish: WebWish = {}): Promise<number> {
+  const { host: address = '127.0.0.1', port = 443, servername = 'localhost' } = wish;
+  const ca = readFileSync(join(host.data, 'certificates/ca.pem'));
+  return statusOf(secureRequest({ host: address, port, servername, ca, agent: false, timeout: 3000 }));
+}
+
+function statusOf(asking: ClientRequest): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<number>();
-  const asking = request(url, { agent: false, timeout: 3000 }, (response) => {
+  asking.once('response', (response) => {
     response.resume();
     resolve(response.statusCode ?? 0);
   });
-  asking.once('timeout', () => asking.destroy(new Error(`${url} is silent`)));
+  asking.once('timeout', () => asking.destroy(new Error(`${asking.host} is silent`)));
   asking.once('error', reject);
   asking.end();
   return promise;

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chownSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -7,6 +7,7 @@ import { preparePodman } from '../../scripts/test/podman.ts';
 import { readCurrent, type Generation } from '../../src/publication/read.ts';
 import { renderDeploy } from '../../src/services/pods/render.ts';
 import { PODSERVE, run, type Finished, type RunOptions } from './command.ts';
+import type { OrdinaryUser } from './ordinary-user.ts';
 import { scratchDirectory } from './scratch.ts';
 
 export const DEPLOY = fileURLToPath(new URL('../../deploy', import.meta.url));
@@ -32,6 +33,7 @@ const SHIPPED = [
   // The CA that tests play (pebble-pod.ts).
   'pebble',
 ];
+const REMOVE_ALL = ['pod', 'rm', '--force', '--ignore', '--time', '0', ...SHIPPED];
 
 export interface PlayOptions {
   /** Settings that differ from deploy/settings.yaml. */
@@ -67,23 +69,40 @@ export interface PodHost {
   status(container: string, port: number): Promise<Record<string, unknown>>;
 }
 
-function podman(args: readonly string[], options: RunOptions = {}): Promise<Finished> {
-  return run('podman', args, { ...options, env: { ...PODMAN_ENV, ...options.env } });
+/** Runs programs as root, with the Podman of the tests. */
+const AS_ROOT: PodmanUser = {
+  run: (program, args, options = {}) => run(program, args, { ...options, env: { ...PODMAN_ENV, ...options.env } }),
+};
+
+/** Whose pods they are. */
+interface PodmanUser {
+  run(program: string, args: readonly string[], options?: RunOptions): Promise<Finished>;
 }
 
-async function must(args: readonly string[]): Promise<string> {
-  const { code, stdout, stderr } = await podman(args);
-  if (code !== 0) throw new Error(`podman ${args.join(' ')} failed with ${code}:\n${stderr}${stdout}`);
-  return stdout.trim();
-}
-
+/** A host of root's pods. */
 export async function podHost(t: { after(end: () => unknown): void }): Promise<PodHost> {
-  const base = scratchDirectory(t);
+  const host = hostIn(scratchDirectory(t), AS_ROOT);
+  await host.podman(REMOVE_ALL);
+  t.after(() => host.podman(REMOVE_ALL));
+  return host;
+}
+
+/** A host of the pods of an ordinary user, who ends them. */
+export function podHostOf(user: OrdinaryUser): PodHost {
+  const host = hostIn(user.home, user);
+  for (const directory of [host.data, join(host.data, 'config')]) chownSync(directory, user.uid, user.uid);
+  return host;
+}
+
+function hostIn(base: string, owner: PodmanUser): PodHost {
   const data = join(base, 'data');
   mkdirSync(join(data, 'config'), { recursive: true });
-  const clean = (): Promise<Finished> => podman(['pod', 'rm', '--force', '--ignore', '--time', '0', ...SHIPPED]);
-  await clean();
-  t.after(clean);
+  const podman: PodHost['podman'] = (args, options) => owner.run('podman', args, options);
+  const must: PodHost['must'] = async (args) => {
+    const { code, stdout, stderr } = await podman(args);
+    if (code !== 0) throw new Error(`podman ${args.join(' ')} failed with ${code}:\n${stderr}${stdout}`);
+    return stdout.trim();
+  };
   const render: PodHost['render'] = (file, { edit = (text: string) => text } = {}) => {
     const rendered = join(base, file.replaceAll('/', '-'));
     writeFileSync(rendered, edit(renderDeploy(readFileSync(join(DEPLOY, file), 'utf8'), data)));
@@ -119,7 +138,7 @@ export async function podHost(t: { after(end: () => unknown): void }): Promise<P
       ]);
     },
     exec: (container, args, { user } = {}) => podman(['exec', ...(user === undefined ? [] : ['--user', user]), container, ...args]),
-    podserve: (args, options = {}) => run(PODSERVE, args, { ...options, env: { ...PODMAN_ENV, ...options.env } }),
+    podserve: (args, options) => owner.run(PODSERVE, args, options),
     logs: async (container) => {
       const { stdout, stderr } = await podman(['logs', container]);
       return stdout + stderr;
@@ -128,7 +147,7 @@ export async function podHost(t: { after(end: () => unknown): void }): Promise<P
       await must(['pod', 'rm', '--force', '--ignore', '--time', '2', name]);
     },
     async removeEverything() {
-      await clean();
+      await podman(REMOVE_ALL);
       for (const part of readdirSync(data)) rmSync(join(data, part), { recursive: true, force: true });
       mkdirSync(join(data, 'config'));
     },

@@ -14,6 +14,11 @@ const KNOWN: readonly { readonly says: RegExp; readonly why: string; readonly re
     remedy: () => `write ${defaultUlimits()} below [containers] in /etc/containers/containers.conf`,
   },
   {
+    says: /cannot set (?:memory|cpu|pids) limit|could not join or create cgroup/i,
+    why: 'this user has no cgroup of its own to set limits in: cgroups are of version 1, or there is no login session',
+    remedy: 'take the limits out of a copy of deploy/ and give that as --deploy DIR, or start podserve as root',
+  },
+  {
     says: /catatonit/i,
     why: 'the package catatonit is missing, of which podman makes what holds a pod together',
     remedy: 'apt-get install catatonit',
