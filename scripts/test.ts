@@ -1,8 +1,8 @@
 /**
  * The checks of the repository: `npm test`.
  *
- *   npm test                          everything but the pods
- *   npm run test:pods                 the shipped pods, in Podman
+ *   npm test                          everything
+ *   npm run test:pods                 the shipped pods alone, in Podman
  *   npm test -- --only unit,peer      some of static, unit, peer and pods alone
  *   npm test -- apache probe          only test files whose path contains one of the words
  *   npm run test:soak                 full counts instead of a tenth
@@ -55,14 +55,28 @@ const failures: string[] = [];
 /** Sessions of the test processes, to find what they leave. */
 const sessions: (number | undefined)[] = [];
 
+type Say = (line: string) => void;
+
 function say(line: string): void {
   process.stdout.write(`${line}\n`);
+}
+
+/** Keeps lines until what they would fall in the middle of has been said. */
+function sayLater(): { readonly say: Say; now(): void } {
+  let kept: string[] | undefined = [];
+  return {
+    say: (line) => void (kept === undefined ? say(line) : kept.push(line)),
+    now() {
+      kept?.forEach(say);
+      kept = undefined;
+    },
+  };
 }
 
 function wanted(kind: (typeof KINDS)[number]): boolean {
   if (stop.signal.aborted) return false;
   if (only !== undefined) return only.includes(kind);
-  return kind !== 'pods' && (kind !== 'static' || positionals.length === 0);
+  return kind !== 'static' || positionals.length === 0;
 }
 
 function since(start: number): string {
@@ -70,14 +84,14 @@ function since(start: number): string {
 }
 
 /** Reports one claim that is no test of node:test. */
-function judge(claim: string, start: number, complaint: string): void {
+function judge(claim: string, start: number, complaint: string, tell = say): void {
   if (complaint === '') passed += 1;
   else {
     failed += 1;
     failures.push(claim);
   }
-  say(`  ${complaint === '' ? 'ok    ' : 'FAILED'}  ${claim.padEnd(69)} ${since(start)}`);
-  if (complaint !== '') say(complaint.trimEnd().replaceAll(/^/gm, '          '));
+  tell(`  ${complaint === '' ? 'ok    ' : 'FAILED'}  ${claim.padEnd(69)} ${since(start)}`);
+  if (complaint !== '') tell(complaint.trimEnd().replaceAll(/^/gm, '          '));
 }
 
 async function checkStatically(): Promise<void> {
@@ -107,32 +121,46 @@ function testFiles(kind: TestKind): string[] {
     .toSorted();
 }
 
-async function runKind(kind: TestKind, directory: string, checkout: string): Promise<void> {
-  const files = testFiles(kind);
+interface Place {
+  /** For all that the tests make. */
+  readonly directory: string;
+  /** By a path that every user may walk. */
+  readonly checkout: string;
+}
+
+async function runKind(kind: TestKind, place: Place, tell = say): Promise<void> {
+  const files = wanted(kind) ? testFiles(kind) : [];
   if (files.length === 0) return;
-  say(`${TITLES[kind]}${soak && kind !== 'unit' ? ', full counts' : ''}`);
-  if (kind !== 'pods') return runFiles(kind, files, directory, checkout);
+  tell(`${TITLES[kind]}${soak && kind !== 'unit' ? ', full counts' : ''}`);
+  if (kind !== 'pods') return runFiles(kind, files, place, tell);
   const podman = preparePodman(resolve(PODMAN));
-  if (!(await podmanWorks(podman, checkout))) return;
-  await runFiles(kind, files, directory, checkout);
+  if (!(await podmanWorks(podman, place.checkout, tell))) return;
+  await runFiles(kind, files, place, tell);
   const start = Date.now();
-  judge('no pod, container or network of the tests is left', start, removeEverything(podman.env).join('\n'));
+  judge('no pod, container or network of the tests is left', start, removeEverything(podman.env).join('\n'), tell);
+}
+
+/** Both mostly wait, and for different things: together they take no longer than the longer one. */
+async function runPeersAndPods(place: Place): Promise<void> {
+  const pods = sayLater();
+  const peers = runKind('peer', place).finally(() => pods.now());
+  await Promise.all([peers, runKind('pods', place, pods.say)]);
 }
 
 /** Whether the tests can play pods: Podman works, and has the images, which are built once for all of them. */
-async function podmanWorks({ env, trouble }: PodmanPlace, checkout: string): Promise<boolean> {
+async function podmanWorks({ env, trouble }: PodmanPlace, checkout: string, tell: Say): Promise<boolean> {
   const start = Date.now();
   const hint = 'no pod was tested; npm run test:unit checks what needs neither Podman nor daemons';
-  judge('Podman works here', start, trouble === undefined ? '' : `${trouble}\n${hint}`);
+  judge('Podman works here', start, trouble === undefined ? '' : `${trouble}\n${hint}`, tell);
   if (trouble !== undefined) return false;
   removeEverything(env);
   const built = Date.now();
   const complaint = await buildImages({ env, checkout, signal: stop.signal });
-  judge('the images are built', built, complaint === '' ? '' : `${complaint}\n${hint}`);
+  judge('the images are built', built, complaint === '' ? '' : `${complaint}\n${hint}`, tell);
   return complaint === '';
 }
 
-async function runFiles(kind: TestKind, files: readonly string[], directory: string, checkout: string): Promise<void> {
+async function runFiles(kind: TestKind, files: readonly string[], { directory, checkout }: Place, tell: Say): Promise<void> {
   const tally: Tally = await runTests({
     files,
     concurrency: kind === 'unit' ? 2 : 1,
@@ -142,7 +170,7 @@ async function runFiles(kind: TestKind, files: readonly string[], directory: str
     env: testEnvironment(directory, checkout),
     verbose: kind !== 'unit' || values.verbose === true,
     signal: stop.signal,
-    say,
+    say: tell,
     onStart: (session) => sessions.push(session),
   });
   passed += tally.passed;
@@ -217,7 +245,9 @@ async function runTestKinds(): Promise<void> {
   using checkout = reachableCheckout(process.cwd());
   const directory = makeRunDirectory();
   try {
-    for (const kind of ['unit', 'peer', 'pods'] as const) if (wanted(kind)) await runKind(kind, directory, checkout.path);
+    const place = { directory, checkout: checkout.path };
+    await runKind('unit', place);
+    await runPeersAndPods(place);
     say('After the tests');
     await checkLeftovers(directory);
     if (!stop.signal.aborted) checkSecrets(directory);

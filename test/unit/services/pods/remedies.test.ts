@@ -52,6 +52,12 @@ Error: failed to start 2 containers
     /loginctl enable-linger/,
   ],
   [
+    'limits without a cgroup of one’s own',
+    'starting container b68f9574ccb2: runc: runc create failed: unable to start container process: error during container init: error setting cgroup config for procHooks process: cannot set memory limit: container could not join or create cgroup: OCI runtime error\nError: failed to start 2 containers\n',
+    /^this user has no cgroup of its own to set limits in/,
+    /^take the limits out of a copy of deploy\//,
+  ],
+  [
     'no subordinate ids',
     'Error: cannot find UID/GID for user alice: no subuid ranges found for user "alice" in /etc/subuid\n',
     /^this user has no subordinate ids/,
