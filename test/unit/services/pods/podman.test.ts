@@ -160,6 +160,7 @@ test('pods are listed with data directory, ports and containers; those of others
         imageId: 'id',
         state: 'exited',
         exitCode: 3,
+        pid: 0,
         restarts: 2,
         health: undefined,
         startedAt: undefined,
