@@ -7,6 +7,7 @@ import { setTimeout } from 'node:timers/promises';
 import { leafSha256 } from '../../src/certificate/bundle.ts';
 import { parseEndpoint } from '../../src/delivery/endpoint.ts';
 import { servedLeafSha256 } from '../../src/delivery/probe.ts';
+import { startFaultProxy } from '../support/acme-fault-proxy.ts';
 import { acmeLab, type AcmeLab } from '../support/acme-lab.ts';
 import { PODSERVE, start, type Running } from '../support/command.ts';
 import { startPebble, type Pebble } from '../support/daemons/pebble.ts';
@@ -97,18 +98,22 @@ test('an order whose challenge cannot be answered is made again by itself, at th
 });
 
 test('SIGTERM in the middle of an order ends the service within 5 s, and the next start goes on with the same order', async (t) => {
-  const pebble = await startPebble(t, { authzReuse: 0, sleepSeconds: 5 });
-  const lab = await acmeLab(t, pebble, pebble, { config: await ownStatusPort() });
+  const pebble = await startPebble(t, { authzReuse: 0 });
+  const proxy = await startFaultProxy(t, pebble);
+  // A challenge that Pebble has heard of would turn invalid while nobody answers it, and the order with it.
+  proxy.fault({ on: 'challenge', fault: { do: 'silence', unheard: true } });
+  const lab = await acmeLab(t, pebble, proxy, { config: await ownStatusPort() });
   const first = start(t, PODSERVE, lab.args('cron'), { cwd: lab.cwd });
   await until(
-    async () => ordersPlaced(lab) === 1,
-    () => `an order is placed: ${first.output()}`,
+    async () => proxy.count('challenge') > 0,
+    () => `a challenge is answered: ${first.output()}`,
   );
   const begun = performance.now();
   first.child.kill('SIGTERM');
   await first.done;
   assert.ok(performance.now() - begun < 5000);
   assert.equal((await lab.current())?.manifest.placeholder, true, 'the order was over already: nothing is proven');
+  proxy.clear();
   const second = start(t, PODSERVE, lab.args('cron'), { cwd: lab.cwd });
   await until(
     async () => (await lab.current())?.manifest.issuer === 'pebble',
