@@ -19,6 +19,7 @@ const COMMANDS: Readonly<Record<string, { summary: string; load: () => Promise<{
   images: { summary: 'build the container images, or say how large they are', load: () => import('./cli/images.ts') },
   import: { summary: 'take over the certificates and accounts of an existing certbot', load: () => import('./cli/import.ts') },
   logs: { summary: 'show the log of podserve up', load: () => import('./cli/logs.ts') },
+  mail: { summary: 'run the mail service, and look after its accounts', load: () => import('./cli/mail.ts') },
   probe: { summary: 'shake hands with endpoints and judge the certificates they serve', load: () => import('./cli/probe.ts') },
   restore: { summary: 'put the contents of a backup in place', load: () => import('./cli/restore.ts') },
   status: { summary: 'say how certificates, roots and endpoints stand', load: () => import('./cli/status.ts') },

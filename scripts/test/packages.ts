@@ -34,6 +34,8 @@ const PACKAGES: Readonly<Record<string, string>> = {
 
 /** What the tests of the pods need besides. */
 const POD_PACKAGES: Readonly<Record<string, string>> = {
+  'python3-dkim': '/usr/lib/python3/dist-packages/dkim/__init__.py',
+  swaks: '/usr/bin/swaks',
   'aardvark-dns': '/usr/lib/podman/aardvark-dns',
   buildah: '/usr/bin/buildah',
   catatonit: '/usr/{bin,libexec/podman}/catatonit',

@@ -48,3 +48,9 @@ export function text(args: Arguments, option: string): string | undefined {
 export function flag(args: Arguments, option: string): boolean {
   return args.values[option] === true;
 }
+
+/** The values of an option that may be given several times. */
+export function many(args: Arguments, option: string): string[] {
+  const values = args.values[option];
+  return Array.isArray(values) ? values.map(String) : [];
+}

@@ -8,7 +8,7 @@ import { parseListen, type Listen } from '../config/listen.ts';
 import { parseEndpoint, type Endpoint } from '../delivery/endpoint.ts';
 import { SECOND } from '../platform/clock.ts';
 import { PodserveError } from '../platform/errors.ts';
-import { flag, text, type Arguments, type Context } from './command.ts';
+import { flag, many, text, type Arguments, type Context } from './command.ts';
 import { pathsOf } from './settings.ts';
 
 export const DEFAULT_TIMEOUT = 30;
@@ -81,11 +81,6 @@ export function readWish(args: Arguments, context: Context): Wish {
 
 function usage(option: string, value: string, remedy: string): PodserveError {
   return new PodserveError('USAGE', `${option} was not understood`, { where: JSON.stringify(value.slice(0, 80)), remedy });
-}
-
-function many(args: Arguments, option: string): string[] {
-  const values = args.values[option];
-  return Array.isArray(values) ? values.map(String) : [];
 }
 
 function readTimeout(value: string | undefined): number {

@@ -38,7 +38,9 @@ export async function upPods(args: Arguments, context: Context): Promise<number>
   refuseProcess(paths);
   refuseOwnUsers(env);
   await takeConfig(args, context, paths, say);
-  const wanted = BOOT_ORDER.filter((name) => name !== 'consumer' || !flag(args, 'without-consumer'));
+  const wanted = BOOT_ORDER.filter((name) =>
+    name === 'mail' ? flag(args, 'with-mail') : name !== 'consumer' || !flag(args, 'without-consumer'),
+  );
   const files = await renderFiles(deployDirectory(args, context), paths.state, wanted);
   makeDirectories(paths.authority, 0o700);
   const report = await bootPods({

@@ -1,6 +1,6 @@
 import { flag, type Arguments, type Command, type Context } from './command.ts';
 
-const ONLY_PODS = ['without-consumer', 'timeout', 'network', 'deploy'] as const;
+const ONLY_PODS = ['with-mail', 'without-consumer', 'timeout', 'network', 'deploy'] as const;
 
 export const command: Command = {
   summary: 'run the certificate service and the status page here, until Ctrl-C; with --pods the pods',
@@ -21,7 +21,7 @@ DIR/logs/podserve.log, at most 4 MiB with its predecessor; podserve logs shows i
                  order: certificates, web and a consumer that only looks. Each is waited for until it is ready.
                  What runs already and is unchanged is left alone. The pods stay when this has ended; they keep
                  all in DIR, and read DIR/config/podserve.yaml (--config FILE puts FILE there)
-  --without-consumer, --timeout TIME (for each pod to be ready, default 60s), --json
+  --with-mail, --without-consumer, --timeout TIME (for each pod to be ready, default 60s), --json
   --network NET  of podman, for one with IPv6, or slirp4netns for a user without a login session
   --deploy DIR   other files than those of deploy/ in the repository, by the same names
 
@@ -31,6 +31,7 @@ examples:
   podserve up --state /srv/podserve`,
   options: {
     pods: { type: 'boolean' },
+    'with-mail': { type: 'boolean' },
     'without-consumer': { type: 'boolean' },
     timeout: { type: 'string' },
     network: { type: 'string' },

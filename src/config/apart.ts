@@ -86,7 +86,12 @@ function revive(config: Config): Config {
       hsts: config.apache.hsts,
       sites: config.apache.sites.map((site) => ({ ...site, root: site.root, proxy: site.proxy })),
     },
+    mail: { ...config.mail, quota: config.mail.quota, relay: reviveRelay(config.mail.relay) },
   });
+}
+
+function reviveRelay(relay: Config['mail']['relay']): Config['mail']['relay'] {
+  return relay === undefined ? undefined : { ...relay, credentialsFile: relay.credentialsFile };
 }
 
 function reviveIssuers(issuers: Config['issuers']): Config['issuers'] {

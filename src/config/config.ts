@@ -10,7 +10,7 @@ export interface Config {
   readonly email: string | undefined;
   /** At least one, the first being `default`. */
   readonly certificates: readonly CertificateSpec[];
-  /** By name, without prototype. `admin` and `apache` are always there: this program serves them itself. */
+  /** By name, without prototype. `admin`, `apache` and `mail` are always there: this program serves them itself. */
   readonly consumers: Readonly<Record<string, ConsumerConfig>>;
   /** ACME servers by the name that certificates use, without prototype: those of the file, and the well-known ones that are named. */
   readonly issuers: Readonly<Record<string, AcmeIssuerConfig>>;
@@ -18,6 +18,7 @@ export interface Config {
   readonly resolvers: readonly string[];
   readonly certificateService: CertificateServiceConfig;
   readonly apache: ApacheConfig;
+  readonly mail: MailConfig;
   readonly admin: AdminConfig;
   /** A program called with each event that a person should know of, as JSON on its standard input. */
   readonly onEvent: { readonly exec: string } | undefined;
@@ -118,6 +119,27 @@ export interface SiteConfig {
   readonly root: string | undefined;
   /** `http://host:port/` */
   readonly proxy: string | undefined;
+}
+
+export interface MailConfig {
+  /** What the server calls itself, and what MX records name. Canonical. */
+  readonly hostname: string;
+  /** Whose mail is delivered here, canonical; at least one. */
+  readonly domains: readonly string[];
+  /** For clients that ask for no name, or for one of no other certificate. */
+  readonly certificate: string;
+  /** Whether POP3 is served too. */
+  readonly pop3: boolean;
+  /** Largest message, bytes. */
+  readonly messageSize: number;
+  /** Of each mailbox whose account says nothing else, bytes; undefined: none. */
+  readonly quota: number | undefined;
+  /** `host:port` that all mail for elsewhere goes through. */
+  readonly relay: { readonly server: string; readonly credentialsFile: string | undefined } | undefined;
+  /** Recipients that one account may send to in an hour. */
+  readonly sendLimit: number;
+  /** `host:port` of /healthz, /readyz, /status and /metrics in plain HTTP. */
+  readonly status: string;
 }
 
 export interface AdminConfig {

@@ -17,6 +17,8 @@ export function interpretConsumers(scope: Scope, raw: Raw['consumers'], servers:
   const consumers = Object.create(null) as Record<string, ConsumerConfig>;
   consumers['admin'] = { endpoints: [httpsUrl(servers.admin.listen)] };
   consumers['apache'] = { endpoints: [httpsUrl(servers.apache.https)] };
+  // Its ports are the pod's: where they can be reached is for the file to say.
+  consumers['mail'] = { endpoints: [] };
   for (const [name, consumer] of Object.entries(raw ?? {})) {
     const path = ['consumers', name];
     if (!isName(scope, name, path) || consumer === undefined) continue;

@@ -13,6 +13,12 @@ export const DEFAULTS = {
   keyGid: 60_800,
   certificateServiceStatus: '127.0.0.1:9081',
   apacheStatus: '127.0.0.1:9082',
+  mailStatus: '127.0.0.1:9083',
+  messageSize: 50 * 2 ** 20,
+  quota: 2 * 2 ** 30,
+  sendLimit: 300,
+  /** Of submission, where a relay is named without a port. */
+  relayPort: 587,
   adminStatus: '127.0.0.1:9086',
   adminListen: 'localhost:8443',
   httpPort: 80,

@@ -37,6 +37,24 @@ export function explain(loaded: LoadedConfig): Tree {
       hsts: leaf(config.apache.hsts, ['apache', 'hsts']),
       sites: config.apache.sites.map((site, index) => explainSite(site, sites.length === 0 ? undefined : index, leaf)),
     },
+    mail: {
+      hostname: leaf(config.mail.hostname, ['mail', 'hostname'], undefined, 'the domain'),
+      domains: leaf(config.mail.domains, ['mail', 'domains'], undefined, 'the domain'),
+      certificate: leaf(config.mail.certificate, ['mail', 'certificate']),
+      pop3: leaf(config.mail.pop3, ['mail', 'pop3']),
+      messageSize: leaf(config.mail.messageSize, ['mail', 'messageSize']),
+      quota: leaf(config.mail.quota ?? 'none', ['mail', 'quota']),
+      ...(config.mail.relay === undefined
+        ? {}
+        : {
+            relay: {
+              server: leaf(config.mail.relay.server, ['mail', 'relay', 'server']),
+              credentialsFile: leaf(config.mail.relay.credentialsFile, ['mail', 'relay', 'credentialsFile']),
+            },
+          }),
+      sendLimit: leaf(config.mail.sendLimit, ['mail', 'sendLimit']),
+      status: leaf(config.mail.status, ['mail', 'status'], 'statusHost'),
+    },
     admin: {
       listen: leaf(config.admin.listen, ['admin', 'listen']),
       certificate: leaf(config.admin.certificate, ['admin', 'certificate']),

@@ -11,6 +11,7 @@ import { checkIssuable } from './issuable.ts';
 import { issuerNames } from './issuer-names.ts';
 import { interpretIssuers, isEmail } from './issuers.ts';
 import { checkListeners, speaksOfApache } from './listeners.ts';
+import { interpretMail } from './mail.ts';
 import { short, type Problem } from './problem.ts';
 import { attempt, elements, sourced, type Scope } from './scope.ts';
 import { interpretServers } from './servers.ts';
@@ -20,7 +21,7 @@ import type { Raw, Shape } from './shape.ts';
 const LARGEST_GID = 2 ** 32 - 2;
 
 /** The services of this program: they are consumers without being configured as such. */
-const OWN_CONSUMERS: readonly string[] = ['admin', 'apache'];
+const OWN_CONSUMERS: readonly string[] = ['admin', 'apache', 'mail'];
 
 export interface Interpretation {
   /** Only of use when there are no problems; not frozen yet. */
@@ -86,6 +87,7 @@ export function interpret(options: {
       hsts: interpretHsts(scope, raw.apache?.hsts),
       sites: interpretSites(scope, raw.apache?.sites, certificates),
     },
+    mail: interpretMail(scope, raw.mail, { domain, certificates, status: servers.mail.status }),
     admin: { ...servers.admin, certificate: adminCertificate },
     onEvent: interpretOnEvent(scope, raw.onEvent?.exec),
     keyGid: interpretKeyGid(scope, raw.keyGid),

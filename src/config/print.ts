@@ -44,7 +44,7 @@ function listItem(lines: readonly string[], indent: string): string[] {
 }
 
 function printValue(value: Leaf['value']): string {
-  if (typeof value === 'number') return String(value);
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
   return typeof value === 'string' ? printText(value) : `[${value.map(printText).join(', ')}]`;
 }
 

@@ -115,6 +115,27 @@ const apache = z.strictObject({
   sites: z.optional(z.array(site).check(z.describe('The first answers for names that no other site has'))),
 });
 
+const mail = z.strictObject({
+  hostname: z.optional(text('What the server calls itself, and what MX records name; left out: the domain')),
+  domains: z.optional(texts('Domains whose mail is delivered here; left out: the domain')),
+  certificate: z.optional(name('Name of the certificate for clients that ask for no other name')),
+  pop3: z.optional(z.boolean().check(z.describe('Whether POP3 is served too, on 110 and 995'))),
+  messageSize: z.optional(z.union([z.int(), z.string()]).check(z.describe('Largest message, e.g. `50MiB` or bytes'))),
+  quota: z.optional(
+    z.union([z.int(), z.string()]).check(z.describe('Of each mailbox whose account says nothing else, e.g. `2GiB` or bytes, or `none`')),
+  ),
+  relay: z.optional(
+    z
+      .strictObject({
+        server: text('`host:port` that all mail for elsewhere goes through'),
+        credentialsFile: z.optional(text('File with `user:password` for it, in one line')),
+      })
+      .check(z.describe('A server that sends for this one')),
+  ),
+  sendLimit: z.optional(z.int().check(z.describe('Recipients that one account may send to in an hour'))),
+  status: z.optional(listen('Where /healthz, /readyz, /status and /metrics are served in plain HTTP')),
+});
+
 const admin = z.strictObject({
   listen: z.optional(listen('Where the HTTPS status page is served; `localhost` means both loopback addresses')),
   certificate: z.optional(name('Name of the certificate that it is served with')),
@@ -144,6 +165,7 @@ export const configSchema = z.strictObject({
   consumers: z.optional(z.record(z.string(), consumer).check(z.describe('Services that serve TLS with a certificate, by name'))),
   certificateService: z.optional(certificateService.check(z.describe('The certificate service itself'))),
   apache: z.optional(apache.check(z.describe('The web server, `podserve apache`'))),
+  mail: z.optional(mail.check(z.describe('Mail, `podserve mail`'))),
   admin: z.optional(admin.check(z.describe('The status page, part of `podserve up`'))),
   onEvent: z.optional(onEvent.check(z.describe('Called after renewal, failure, emergency and recovery'))),
   keyGid: z.optional(z.int().check(z.describe('Number of the group that may read private keys'))),

@@ -1,4 +1,4 @@
-import type { AdminConfig, ApacheConfig, CertificateServiceConfig } from './config.ts';
+import type { AdminConfig, ApacheConfig, CertificateServiceConfig, MailConfig } from './config.ts';
 import { DEFAULTS } from './defaults.ts';
 import type { HostTraits } from './host.ts';
 import { collide, formatListen, parseListen, type Listen } from './listen.ts';
@@ -12,6 +12,7 @@ export interface Servers {
   readonly apache: Pick<ApacheConfig, 'http' | 'https' | 'status'>;
   readonly admin: Pick<AdminConfig, 'listen' | 'status'>;
   readonly certificateService: CertificateServiceConfig;
+  readonly mail: Pick<MailConfig, 'status'>;
 }
 
 /** The ports that Apache takes by default: 80 and 443 where this user may have them. */
@@ -53,11 +54,13 @@ export function interpretServers(scope: Scope, raw: Raw, traits: HostTraits): Se
   const admin = read(['admin', 'listen'], raw.admin?.listen, DEFAULTS.adminListen);
   const adminStatus = readStatus(['admin', 'status'], raw.admin?.status, DEFAULTS.adminStatus);
   const status = readStatus(['certificateService', 'status'], raw.certificateService?.status, DEFAULTS.certificateServiceStatus);
-  checkCollisions(scope, [http, https, apacheStatus, admin, adminStatus, status]);
+  const mailStatus = readStatus(['mail', 'status'], raw.mail?.status, DEFAULTS.mailStatus);
+  checkCollisions(scope, [http, https, apacheStatus, mailStatus, admin, adminStatus, status]);
   return {
     apache: { http: formatListen(http.listen), https: formatListen(https.listen), status: formatListen(apacheStatus.listen) },
     admin: { listen: formatListen(admin.listen), status: formatListen(adminStatus.listen) },
     certificateService: { status: formatListen(status.listen) },
+    mail: { status: formatListen(mailStatus.listen) },
   };
 }
 

@@ -12,6 +12,8 @@ export interface StatePaths {
   readonly acme: string;
   readonly ledger: string;
   readonly challenges: string;
+  /** Accounts, mailboxes, queue and keys of the mail service. */
+  readonly mail: string;
 }
 
 export function statePaths(directory: string, cwd: string): StatePaths {
@@ -25,5 +27,6 @@ export function statePaths(directory: string, cwd: string): StatePaths {
     acme: resolve(authority, 'acme'),
     ledger: resolve(authority, 'ledger.sqlite'),
     challenges: resolve(state, 'challenges'),
+    mail: resolve(state, 'mail'),
   };
 }

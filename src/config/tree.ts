@@ -9,7 +9,7 @@ export type Origin =
 
 /** A value in the form of the file, with its origin. */
 export interface Leaf {
-  readonly value: string | number | readonly string[];
+  readonly value: string | number | boolean | readonly string[];
   readonly origin: Origin;
 }
 

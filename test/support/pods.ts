@@ -24,6 +24,7 @@ const SHIPPED = [
   'certificates',
   'web',
   'consumer',
+  'mail',
   'podserve',
   'integration-test',
   'wait-for-certs',

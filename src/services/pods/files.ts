@@ -8,7 +8,7 @@ import { listAt, numberAt, textAt } from './answer.ts';
 import { renderDeploy } from './render.ts';
 
 /** The pods that `up --pods` plays, in boot order; each is a file of deploy/ by that name. */
-export const BOOT_ORDER = ['certificates', 'web', 'consumer'] as const;
+export const BOOT_ORDER = ['certificates', 'web', 'mail', 'consumer'] as const;
 export type BootPod = (typeof BOOT_ORDER)[number];
 
 const SETTINGS = 'settings.yaml';

@@ -1,5 +1,5 @@
 /** What `podserve images build` makes, each after what it stands on. */
-export const IMAGES = ['runtime', 'base', 'certificates', 'apache'] as const;
+export const IMAGES = ['runtime', 'base', 'certificates', 'apache', 'mail'] as const;
 
 export type ImageKind = (typeof IMAGES)[number];
 

@@ -94,6 +94,7 @@ export async function buildImages(options: BuildOptions): Promise<BuildReport> {
 const WHAT: Readonly<Partial<Record<ImageKind, string>>> = {
   runtime: "Debian's packages and Node",
   apache: "Apache from Debian's packages",
+  mail: "Postfix, Dovecot and Rspamd from Debian's packages",
 };
 
 interface Recipe {

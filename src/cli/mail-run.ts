@@ -1,0 +1,86 @@
+import { chmodSync, mkdirSync, watch } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+
+import { describeError } from '../platform/errors.ts';
+import { text, type Arguments, type Context } from './command.ts';
+import { configLoader, stopped } from './resident.ts';
+import { pathsOf } from './settings.ts';
+
+/** `podserve mail`: the service itself, until SIGTERM. */
+export async function runMail(args: Arguments, context: Context): Promise<number> {
+  const { openLog, printingSink } = await import('../platform/open-log.ts');
+  const { listenOf } = await import('../services/apache/sites.ts');
+  const { startConsumer } = await import('../services/consumer.ts');
+  const { openHold } = await import('../services/consumer/hold.ts');
+  const { consumerStatus } = await import('../services/consumer/status.ts');
+  const { ACCOUNTS_FILE } = await import('../services/mail/accounts.ts');
+  const { findMailUsers } = await import('../services/mail/daemons.ts');
+  const { makeMailDirectories } = await import('../services/mail/files.ts');
+  const { mailService } = await import('../services/mail/mail.ts');
+  const { mailPlaces } = await import('../services/mail/places.ts');
+  const { openSendPolicy } = await import('../services/mail/policy.ts');
+  const { claimRuntimeDirectory } = await import('../services/runtime-directory.ts');
+  const { serveStatus } = await import('../services/status.ts');
+
+  const { clock, signal } = context;
+  const load = configLoader(args, context);
+  const config = await load();
+  const paths = pathsOf(args, context);
+  const log = await openLog(config.log.level, [await printingSink(config.log.format, context.interactive, (line) => context.out(line))]);
+  for (const warning of config.warnings) log.warn({ warning }, 'configuration');
+  const users = findMailUsers();
+  const given = text(args, 'run');
+  const directories = given === undefined ? ['/run/podserve/mail'] : [resolve(context.cwd, given)];
+  await using runtime = await claimRuntimeDirectory(directories, [], '--run DIR');
+  // Its daemons are users of their own; what is secret in it is a file of its owner's alone.
+  chmodSync(runtime.path, 0o711);
+  mkdirSync(paths.mail, { recursive: true, mode: 0o711 });
+  const places = mailPlaces(paths.mail, runtime.path);
+  makeMailDirectories(places, users);
+
+  await using service = mailService(config, {
+    state: paths.mail,
+    places,
+    runtimeDirectory: runtime.path,
+    users,
+    clock,
+    log,
+    onDaemonChange: () => consumer.daemonChanged(),
+  });
+  await using policy = await openSendPolicy({ socket: places.policy, gid: users.postfix.gid, limit: service.sendLimit, clock, log });
+  void policy;
+  const certificates = publicationOf(args, context, paths.certificates);
+  await using consumer = startConsumer({ service, root: certificates, hold: openHold(runtime.path), clock, log });
+  const statusAt = { ...listenOf(config.mail.status, 'mail.status'), setting: 'mail.status' };
+  await using status = await serveStatus(statusAt, consumerStatus('mail', consumer), log);
+  await consumer.started;
+  log.info({ hostname: config.mail.hostname, domains: config.mail.domains, status: status.url }, 'mail runs');
+
+  const failing = (what: string) => (error: unknown) => log.error({ error: describeError(error) }, what);
+  const watcher = watch(dirname(join(paths.mail, ACCOUNTS_FILE)), (_, file) => {
+    if (file === ACCOUNTS_FILE) void service.refreshAccounts().catch(failing('the accounts are not taken: the old ones stay'));
+  });
+  const stopListening = context.onHangup(() => {
+    void reconfigure().catch(failing('the new configuration is not taken: the old one stays'));
+  });
+  async function reconfigure(): Promise<void> {
+    const next = await load();
+    service.reconfigure(next);
+    if (next.mail.status !== config.mail.status) log.warn({ setting: 'mail.status' }, 'a new status port is taken at the next start');
+    consumer.reconfigured();
+    log.info({ file: next.file ?? null }, 'the new configuration is taken');
+  }
+  await stopped(signal);
+  stopListening();
+  watcher.close();
+  log.info({}, 'stopping');
+  return 0;
+}
+
+/** `--certificates`, else the directory that SSL_CERT_FILE lies in, else that of the state. */
+function publicationOf(args: Arguments, context: Context, usual: string): string {
+  const given = text(args, 'certificates');
+  if (given !== undefined) return resolve(context.cwd, given);
+  const file = context.env['SSL_CERT_FILE'];
+  return file === undefined || file === '' ? usual : dirname(resolve(context.cwd, file));
+}
