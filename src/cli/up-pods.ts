@@ -10,6 +10,7 @@ import { makeDirectories } from '../platform/files.ts';
 import { findInstance } from '../services/instance.ts';
 import { bootPods, type BootReport } from '../services/pods/boot.ts';
 import { BOOT_ORDER, renderFiles } from '../services/pods/files.ts';
+import { IMAGES, imageName } from '../services/pods/image-names.ts';
 import { podHost } from '../services/pods/host.ts';
 import { ownUsers } from '../services/pods/judge-host.ts';
 import { openPodman, type Podman } from '../services/pods/podman.ts';
@@ -52,9 +53,10 @@ export async function upPods(args: Arguments, context: Context): Promise<number>
     network: text(args, 'network'),
     timeoutMs,
     say,
-    build: async () => {
+    build: async (missing) => {
       const { buildImages } = await import('../services/pods/images.ts');
-      await buildImages({ podman, env, clock, signal, say: (line) => say('images', line) });
+      const kinds = IMAGES.filter((kind) => kind !== 'mail' || missing.includes(imageName(kind)));
+      await buildImages({ podman, env, clock, signal, kinds, say: (line) => say('images', line) });
     },
   });
   const pods = podsOf(await listPods(podman), paths.state);

@@ -18,7 +18,7 @@ The page is at https://localhost:8443 (admin.listen in the configuration). The l
 DIR/logs/podserve.log, at most 4 MiB with its predecessor; podserve logs shows it.
 
   --pods         instead: build what images are missing, and bring up the pods of deploy/ with podman, in boot
-                 order: certificates, web and a consumer that only looks. Each is waited for until it is ready.
+                 order: certificates, web, mail where --with-mail says so, and a consumer that only looks. Each is waited for until it is ready.
                  What runs already and is unchanged is left alone. The pods stay when this has ended; they keep
                  all in DIR, and read DIR/config/podserve.yaml (--config FILE puts FILE there)
   --with-mail, --without-consumer, --timeout TIME (for each pod to be ready, default 60s), --json

@@ -9,6 +9,9 @@ import type { Servers } from './servers.ts';
 import type { Raw } from './shape.ts';
 import { VARIABLES } from './variables.ts';
 
+/** Mail runs in a pod of its own, which the others know by its name. */
+const MAIL_ENDPOINTS = ['smtp://mail', 'submission://mail', 'smtps://mail', 'imap://mail', 'imaps://mail'];
+
 /**
  * All consumers by name: the services of this program where they listen here, those of the file, and those of
  * `CERT_CONSUMERS`. An entry replaces an earlier one of its name.
@@ -17,8 +20,7 @@ export function interpretConsumers(scope: Scope, raw: Raw['consumers'], servers:
   const consumers = Object.create(null) as Record<string, ConsumerConfig>;
   consumers['admin'] = { endpoints: [httpsUrl(servers.admin.listen)] };
   consumers['apache'] = { endpoints: [httpsUrl(servers.apache.https)] };
-  // Its ports are the pod's: where they can be reached is for the file to say.
-  consumers['mail'] = { endpoints: [] };
+  consumers['mail'] = { endpoints: [...MAIL_ENDPOINTS] };
   for (const [name, consumer] of Object.entries(raw ?? {})) {
     const path = ['consumers', name];
     if (!isName(scope, name, path) || consumer === undefined) continue;

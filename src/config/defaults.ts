@@ -14,8 +14,8 @@ export const DEFAULTS = {
   certificateServiceStatus: '127.0.0.1:9081',
   apacheStatus: '127.0.0.1:9082',
   mailStatus: '127.0.0.1:9083',
-  messageSize: 50 * 2 ** 20,
-  quota: 2 * 2 ** 30,
+  messageSize: '50MiB',
+  quota: '2GiB',
   sendLimit: 300,
   /** Of submission, where a relay is named without a port. */
   relayPort: 587,

@@ -26,8 +26,8 @@ export function interpretMail(
   const domains = elements(raw?.domains, [...path, 'domains']).flatMap(({ value, path: at }) => readName(scope, value, at) ?? []);
   if (raw?.hostname !== undefined && spec !== undefined && !covers(spec.identifiers, parseIdentifier(hostname)))
     scope.warn(`mail.hostname: the certificate ${certificate} does not cover ${hostname}; add it to its names`);
-  const messageSize = readSize(scope, raw?.messageSize, [...path, 'messageSize']) ?? DEFAULTS.messageSize;
-  const quota = raw?.quota === 'none' ? undefined : (readSize(scope, raw?.quota, [...path, 'quota']) ?? DEFAULTS.quota);
+  const messageSize = readSize(scope, raw?.messageSize ?? DEFAULTS.messageSize, [...path, 'messageSize']);
+  const quota = raw?.quota === 'none' ? undefined : readSize(scope, raw?.quota ?? DEFAULTS.quota, [...path, 'quota']);
   if (messageSize < LEAST_MESSAGE)
     scope.report({ path: [...path, 'messageSize'] }, `${messageSize} bytes are less than any server must take`, 'give at least 64KiB');
   if (quota !== undefined && quota < messageSize)
@@ -53,11 +53,10 @@ export function parseSize(value: string | number): number | undefined {
   return number !== '' && Number.isSafeInteger(bytes) && bytes > 0 ? bytes : undefined;
 }
 
-function readSize(scope: Scope, value: string | number | undefined, path: Path): number | undefined {
-  if (value === undefined) return undefined;
+function readSize(scope: Scope, value: string | number, path: Path): number {
   const bytes = parseSize(value);
   if (bytes === undefined) scope.report({ path }, `${JSON.stringify(value)} is no size`, 'write it like 50MiB, 2GiB or bytes');
-  return bytes;
+  return bytes ?? Number.MAX_SAFE_INTEGER;
 }
 
 function readName(scope: Scope, value: string | undefined, path: Path): string | undefined {

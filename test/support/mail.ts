@@ -18,7 +18,7 @@ export const ALICE = 'alice@lab.example';
 export const BOB = 'bob@lab.example';
 export const PASSWORD = 'correct horse battery';
 /** Every port with TLS, as an endpoint. */
-export const ENDPOINTS = ['smtp', 'submission', 'smtps', 'imap', 'imaps'].map((scheme) => `${scheme}://127.0.0.1`);
+const ENDPOINTS = ['smtp', 'submission', 'smtps', 'imap', 'imaps'].map((scheme) => `${scheme}://127.0.0.1`);
 
 export async function mailStatus(host: PodHost): Promise<StatusAnswer> {
   return (await host.status('mail-mail', 9083)) as unknown as StatusAnswer;
@@ -39,7 +39,7 @@ export async function addAccount(host: PodHost, address: string, ...options: rea
   assert.equal(code, 0, stdout + stderr);
 }
 
-export function caOf(host: PodHost): string {
+function caOf(host: PodHost): string {
   return readFileSync(join(host.data, 'certificates/ca.pem'), 'utf8');
 }
 

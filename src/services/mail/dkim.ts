@@ -15,7 +15,7 @@ export interface DkimKey {
   readonly publicKey: string;
 }
 
-export const SELECTOR = 'podserve1';
+const SELECTOR = 'podserve1';
 /** RFC 8301 §3.2; larger keys do not fit into one UDP answer. */
 const BITS = 2048;
 
@@ -39,6 +39,6 @@ export async function keepDkimKeys(directory: string, domains: readonly string[]
   const there = new Set(readDkimKeys(directory, domains).map(({ domain }) => domain));
   for (const domain of domains.filter((one) => !there.has(one))) {
     const { privateKey } = await promisify(generateKeyPair)('rsa', { modulusLength: BITS });
-    await replaceFile(join(directory, `${domain}.${SELECTOR}.key`), privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), 0o640);
+    await replaceFile(join(directory, `${domain}.${SELECTOR}.key`), privateKey.export({ type: 'pkcs8', format: 'pem' }), 0o640);
   }
 }

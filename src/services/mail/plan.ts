@@ -21,7 +21,7 @@ export interface PlannedCertificate {
 }
 
 /** As certificates list those who serve them. */
-export const CONSUMER = 'mail';
+const CONSUMER = 'mail';
 
 const PORTS = ['smtp', 'submission', 'smtps', 'imap', 'imaps'];
 const POP3_PORTS = ['pop3', 'pop3s'];

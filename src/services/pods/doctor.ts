@@ -52,7 +52,8 @@ export async function examinePods({
 
 async function judgeImages(podman: Podman, signal: AbortSignal): Promise<Judgement> {
   const missing: string[] = [];
-  for (const kind of IMAGES) {
+  // That of mail is made when it is first asked for.
+  for (const kind of IMAGES.filter((one) => one !== 'mail')) {
     const { code } = await podman.ask(['image', 'exists', imageName(kind)], { signal });
     if (code !== 0) missing.push(kind);
   }

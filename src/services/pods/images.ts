@@ -21,6 +21,8 @@ export interface BuildOptions {
   readonly base?: string;
   /** Everything again, from Debian as it is now: for its security updates. */
   readonly fresh?: boolean;
+  /** Of `IMAGES`, in their order and with what they stand on. Default: all. */
+  readonly kinds?: readonly ImageKind[];
   /** Told what is done, in one line each. */
   readonly say: (line: string) => void;
   /** Told every line of podman, when given. */
@@ -39,10 +41,10 @@ export interface BuildReport {
 /** How many of podman's last lines are shown when it fails. */
 const LAST_LINES = 12;
 
-/** The images that are not here. */
+/** Those of the images that every installation has which are not here. */
 export async function missingImages(podman: Podman, signal: AbortSignal): Promise<ImageKind[]> {
   const here = await inspectImages(podman, signal);
-  return IMAGES.filter((kind) => !here.has(kind));
+  return IMAGES.filter((kind) => kind !== 'mail' && !here.has(kind));
 }
 
 /**
@@ -67,7 +69,7 @@ export async function buildImages(options: BuildOptions): Promise<BuildReport> {
     const here = await standing(podman, signal);
     const built: ImageKind[] = [];
     const ids = new Map<string, string>([['base', base.id]]);
-    for (const kind of IMAGES) {
+    for (const kind of options.kinds ?? IMAGES) {
       const below = [...ids.values()];
       const recipe: Recipe = { kind, context: join(checkout, 'images', kind), inputs, base, below };
       const digest = inputsDigest(recipe);

@@ -111,6 +111,7 @@ log: { level: debug, format: json }
     {
       admin: { endpoints: ['https://127.0.0.1:9443'] },
       apache: { endpoints: ['https://[::1]:8445'] },
+      mail: { endpoints: ['smtp://mail', 'submission://mail', 'smtps://mail', 'imap://mail', 'imaps://mail'] },
       front: { endpoints: ['https://front:8443', 'smtp://mail'] },
     },
   );

@@ -8,7 +8,7 @@ const SHIPPED = podFiles().filter(({ name }) => !name.includes('/'));
 test('shipped pods come back by themselves and have no init container, which podman 4.3 would restart as well', () => {
   assert.deepEqual(
     SHIPPED.map(({ name }) => name),
-    ['certificates.yaml', 'consumer.yaml', 'same-pod.yaml', 'web.yaml'],
+    ['certificates.yaml', 'consumer.yaml', 'mail.yaml', 'same-pod.yaml', 'web.yaml'],
   );
   for (const { name, pod } of SHIPPED) {
     assert.equal(pod.spec?.restartPolicy, 'Always', name);

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { containerOf, containersOf, podFiles } from './files.ts';
 
 const KEY_GROUP = 60_800;
+const MAIL = 'localhost/podserve-harmony-mail:latest';
 
 function mounts(file: string, container: string): string[] {
   return (containerOf(file, container).volumeMounts ?? []).map(
@@ -15,6 +16,7 @@ test('no container gains rights, writes to its image, or has a capability that i
   const allowed: Record<string, readonly string[]> = {
     'localhost/podserve-harmony-certificates:latest': ['CHOWN', 'FOWNER', 'DAC_OVERRIDE'],
     'localhost/podserve-harmony-apache:latest': ['NET_BIND_SERVICE'],
+    [MAIL]: ['CHOWN', 'DAC_OVERRIDE', 'FOWNER', 'KILL', 'NET_BIND_SERVICE', 'SETGID', 'SETUID', 'SYS_CHROOT'],
   };
   for (const { name, pod } of podFiles()) {
     for (const { name: container, image = '', securityContext } of containersOf(pod)) {
@@ -32,10 +34,10 @@ test('no container gains rights, writes to its image, or has a capability that i
   }
 });
 
-test('only the certificate service is root', () => {
+test('only the certificate service and mail are root: Postfix and Dovecot give everything to users of their own', () => {
   for (const { name, pod } of podFiles()) {
     for (const { name: container, image, securityContext } of containersOf(pod)) {
-      if (image === 'localhost/podserve-harmony-certificates:latest') {
+      if (image === 'localhost/podserve-harmony-certificates:latest' || image === MAIL) {
         assert.equal(securityContext?.runAsUser, 0, name);
       } else {
         assert.ok((securityContext?.runAsUser ?? 0) > 0, `${name}: ${container}`);
@@ -60,6 +62,8 @@ test('the certificate service alone writes to the publication, the authority and
         const where = `${name}: ${container}: ${volume}`;
         assert.doesNotMatch(volume, /authority/, where);
         const hostPath = pod.spec?.volumes?.find((one) => one.name === volume)?.hostPath;
+        // Its own, which no other pod mounts.
+        if (image === MAIL && volume === 'mail') continue;
         if (hostPath !== undefined || mountPath.includes('ssl')) assert.equal(readOnly, true, where);
       }
     }
@@ -72,6 +76,7 @@ test('mounts are those of the design', () => {
   for (const file of ['certificates.yaml', 'same-pod.yaml']) assert.deepEqual(mounts(file, 'certificates'), certificates, file);
   for (const file of ['web.yaml', 'same-pod.yaml']) assert.deepEqual(mounts(file, 'apache'), apache, file);
   assert.deepEqual(mounts('consumer.yaml', 'consumer'), ['/data/ssl ro']);
+  assert.deepEqual(mounts('mail.yaml', 'mail'), ['/data/ssl ro', '/data/state/mail', '/data/config ro', '/run', '/tmp']);
 });
 
 test('the same-pod form runs its two containers exactly as the two pods do', () => {

@@ -9,10 +9,12 @@ import { statePaths, type StatePaths } from '../../../../src/config/state.ts';
 import { systemClock } from '../../../../src/platform/clock.ts';
 import { describeError } from '../../../../src/platform/errors.ts';
 import { bootPods, type BootOptions, type BootReport } from '../../../../src/services/pods/boot.ts';
-import { BOOT_ORDER, renderFiles } from '../../../../src/services/pods/files.ts';
+import { renderFiles } from '../../../../src/services/pods/files.ts';
 import { openPodman } from '../../../../src/services/pods/podman.ts';
 import { fakePodman, publishSomething, type FakePodman } from '../../../support/fake-podman.ts';
 import { freePort, scratchDirectory } from '../../../support/scratch.ts';
+
+const PODS = ['certificates', 'web', 'consumer'] as const;
 
 const DEPLOY = fileURLToPath(new URL('../../../../deploy', import.meta.url));
 
@@ -44,7 +46,7 @@ async function bench(t: TestContext): Promise<Bench> {
       const said: string[] = [];
       const report = await bootPods({
         podman: openPodman({ env: fake.env, clock: systemClock }),
-        files: await renderFiles(deploy, paths.state, BOOT_ORDER),
+        files: await renderFiles(deploy, paths.state, PODS),
         paths,
         clock: systemClock,
         signal: new AbortController().signal,

@@ -80,7 +80,7 @@ test('all images are built, each after what it stands on, and nothing is built a
   const podman = fakePodman([DEBIAN], 'answers');
   assert.deepEqual(await missingImages(podman, new AbortController().signal), ['runtime', 'base', 'certificates', 'apache']);
   const first = await build(podman);
-  assert.deepEqual(first.built, ['runtime', 'base', 'certificates', 'apache']);
+  assert.deepEqual(first.built, ['runtime', 'base', 'certificates', 'apache', 'mail']);
   assert.deepEqual(first.base, { name: DEBIAN, id: `id-of-${DEBIAN}`, how: 'here already' });
   assert.deepEqual(await missingImages(podman, new AbortController().signal), []);
   const again = await build(podman);
@@ -91,14 +91,14 @@ test('all images are built, each after what it stands on, and nothing is built a
 test('another base, a lost image or --fresh builds what stands on it again', async () => {
   const podman = fakePodman([DEBIAN, 'localhost/other:1'], 'answers');
   await build(podman);
-  assert.deepEqual((await build(podman, { base: 'localhost/other:1' })).built, ['runtime', 'base', 'certificates', 'apache']);
+  assert.deepEqual((await build(podman, { base: 'localhost/other:1' })).built, ['runtime', 'base', 'certificates', 'apache', 'mail']);
   await build(podman);
   podman.images.delete('localhost/podserve-harmony-apache:latest');
-  assert.deepEqual((await build(podman)).built, ['apache']);
+  assert.deepEqual((await build(podman)).built, ['apache', 'mail']);
   podman.images.delete('localhost/podserve-harmony-base:latest');
-  assert.deepEqual((await build(podman)).built, ['base', 'certificates', 'apache']);
+  assert.deepEqual((await build(podman)).built, ['base', 'certificates', 'apache', 'mail']);
   const fresh = await build(podman, { fresh: true });
-  assert.deepEqual(fresh.built, ['runtime', 'base', 'certificates', 'apache']);
+  assert.deepEqual(fresh.built, ['runtime', 'base', 'certificates', 'apache', 'mail']);
   assert.equal(fresh.base.how, 'pulled');
 });
 
