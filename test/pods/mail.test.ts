@@ -23,7 +23,7 @@ import {
   untilMailServes,
 } from '../support/mail.ts';
 import { eventually, podHost } from '../support/pods.ts';
-import { renew, untilPublished } from '../support/pods-web.ts';
+import { publishedLeaf, renew, untilPublished } from '../support/pods-web.ts';
 
 const host = await podHost({ after });
 writeFileSync(
@@ -220,11 +220,14 @@ test('no variable that leads OpenSSL astray is left: HTTPS from inside of the co
 test('a renewal is served on every port within 3 s, and a session that was opened before goes on', async (t) => {
   const session = await mailbox(host);
   await session.mailboxOpen('INBOX');
-  const began = Date.now();
-  await renew(host);
-  const took = await untilMailServes(host, began);
-  t.diagnostic(`all five ports serve it ${took} ms after podserve was asked to renew`);
-  assert.ok(took < 3000 + 1500, `${took} ms`);
+  const old = await publishedLeaf(host);
+  // Now and then podman exec takes five seconds to see that its program has ended.
+  const renewing = renew(host);
+  await eventually(async () => (await publishedLeaf(host)) !== old, 'a renewal is published');
+  const took = await untilMailServes(host, Date.now());
+  await renewing;
+  t.diagnostic(`all five ports serve it ${took} ms after it was published`);
+  assert.ok(took < 3000, `${took} ms`);
   assert.equal(session.usable, true);
   await session.noop();
   await session.logout();
