@@ -113,7 +113,8 @@ test('the images share one layer of Debian and one of Node, and hold nothing tha
   for (const image of IMAGES) assert.equal(await shell(image, `{ ${unwanted.join('; ')}; } 2>/dev/null; true`, '--user=0'), '', image);
   for (const { name, size } of images) t.diagnostic(`${name}: ${(size / 1e6).toFixed(1)} MB`);
   t.diagnostic(`together ${(built.together / 1e6).toFixed(1)} MB, on ${built.base.name} (${built.base.how})`);
-  assert.ok(built.together < 260e6, `${built.together} bytes`);
+  // A quarter of it is mail, whose image is made for those alone who ask for it.
+  assert.ok(built.together < 380e6, `${built.together} bytes`);
 });
 
 test('podserve starts in each image from a compile cache that was filled at the build', async (t) => {
