@@ -20,6 +20,8 @@ export function renderDovecot({ mail, certificates }: Plan, places: MailPlaces, 
     'info_log_path = /dev/stderr',
     `protocols = ${protocols.join(' ')}`,
     'listen = *, ::',
+    // A reload ends no session: processes of before it go on until their clients have gone.
+    'shutdown_clients = no',
 
     'mail_driver = maildir',
     `mail_home = ${places.boxes}/%{user | domain}/%{user | username}`,
@@ -31,6 +33,8 @@ export function renderDovecot({ mail, certificates }: Plan, places: MailPlaces, 
     // A message is on the disk before its sender hears that it was taken.
     'mail_fsync = always',
 
+    // Of one account: with rootless podman all of its devices have one address.
+    'mail_max_userip_connections = 50',
     'auth_mechanisms = plain login',
     'auth_allow_cleartext = no',
     'auth_failure_delay = 2 secs',
@@ -62,8 +66,6 @@ export function renderDovecot({ mail, certificates }: Plan, places: MailPlaces, 
 
     ...block('service lmtp', block('unix_listener lmtp', ['mode = 0600', 'user = postfix'])),
     ...block('service auth', block('unix_listener auth-postfix', ['mode = 0600', 'user = postfix'])),
-    // One process for many log-ins: a new connection costs no new process.
-    ...block('service imap-login', ['process_min_avail = 1', 'restart_request_count = unlimited']),
   ].join('\n')}\n`;
 }
 
