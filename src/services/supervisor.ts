@@ -44,6 +44,8 @@ export interface Daemon extends AsyncDisposable {
    * @throws PodserveError DAEMON_FAILED when it ended instead, or says nothing
    */
   reload(signal: NodeJS.Signals): Promise<void>;
+  /** Ends it, and leaves it so until `start` or `reload`. */
+  stop(): Promise<void>;
 }
 
 const FIRST_PAUSE = 100;
@@ -76,6 +78,7 @@ export function superviseDaemon(program: DaemonProgram, options: SupervisorOptio
   let failures = 0;
   let lastEnd: string | undefined;
   let runningSince = 0;
+  let wanted = false;
   /** Whether somebody waits for start, reload or stop and will decide what follows when it ends. */
   let inHand = false;
   let ended: Promise<void> = Promise.resolve();
@@ -153,7 +156,7 @@ export function superviseDaemon(program: DaemonProgram, options: SupervisorOptio
     become('waiting');
     options.onChange();
     await clock.sleep(pause, lifetime.signal);
-    if (lifetime.signal.aborted || child !== undefined) return;
+    if (lifetime.signal.aborted || !wanted || child !== undefined) return;
     restarts += 1;
     try {
       await launched();
@@ -161,7 +164,7 @@ export function superviseDaemon(program: DaemonProgram, options: SupervisorOptio
       options.onChange();
     } catch (error) {
       log.error({ error: error instanceof PodserveError ? error.why : String(error) }, 'daemon does not stay up');
-      if (!lifetime.signal.aborted && state === 'stopped') void revive();
+      if (!lifetime.signal.aborted && wanted && state === 'stopped') void revive();
     }
   }
 
@@ -216,6 +219,7 @@ export function superviseDaemon(program: DaemonProgram, options: SupervisorOptio
   }
 
   async function start(): Promise<void> {
+    wanted = true;
     await stopChild();
     await launched();
   }
@@ -229,6 +233,13 @@ export function superviseDaemon(program: DaemonProgram, options: SupervisorOptio
       const pid = child?.pid;
       if (pid === undefined || state !== 'running') return start();
       await until(() => void signalProcess(pid, signal), 'reload', program.readyWithinMs);
+    },
+    async stop() {
+      wanted = false;
+      await attempt;
+      await stopChild();
+      inHand = false;
+      if (state === 'waiting') become('stopped');
     },
     async [Symbol.asyncDispose]() {
       lifetime.abort();

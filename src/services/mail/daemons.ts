@@ -68,11 +68,12 @@ export function postfixProgram(places: MailPlaces): DaemonProgram {
   };
 }
 
-export function dovecotProgram(places: MailPlaces): DaemonProgram {
+/** @param config `dovecotConfig` or `loginConfig` */
+export function dovecotProgram(name: 'dovecot' | 'dovecot-login', config: string): DaemonProgram {
   return {
-    name: 'dovecot',
+    name,
     program: '/usr/sbin/dovecot',
-    args: ['-F', '-c', places.dovecotConfig],
+    args: ['-F', '-c', config],
     ready: /starting up for|SIGHUP received - reloading/,
     readyWithinMs: 10 * SECOND,
     stop: { signal: 'SIGTERM', withinMs: 3 * SECOND },

@@ -26,6 +26,7 @@ export function makeMailDirectories(places: MailPlaces, users: MailUsers): void 
     [places.rspamdData, rspamd, 0o700],
     [places.postfixConfig, root, 0o755],
     [places.dovecotRun, root, 0o755],
+    [places.loginRun, root, 0o755],
     [places.rspamdConfig, root, 0o755],
     [join(places.rspamdConfig, 'local.d'), root, 0o755],
     [places.rspamdRun, { uid: rspamd.uid, gid: postfix.gid }, 0o750],
@@ -78,8 +79,8 @@ export async function compileSieve(places: MailPlaces): Promise<void> {
 }
 
 /** Lets Dovecot read a configuration without serving it. @throws PodserveError CONFIG_INVALID */
-export async function testDovecot(places: MailPlaces): Promise<void> {
-  await tool('/usr/bin/doveconf', ['-c', places.dovecotConfig, '-n'], 'Dovecot refuses the configuration made for it');
+export async function testDovecot(file: string): Promise<void> {
+  await tool('/usr/bin/doveconf', ['-n', '-c', file], 'Dovecot refuses the configuration made for it');
 }
 
 /** Lets Postfix make what is missing of its queue, and look at its own files. @throws PodserveError CONFIG_INVALID */

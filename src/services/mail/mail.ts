@@ -3,10 +3,11 @@ import { join } from 'node:path';
 
 import type { CertificateSpec } from '../../certificate/spec.ts';
 import type { MailConfig } from '../../config/config.ts';
+import { describeError } from '../../platform/errors.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Log } from '../../platform/log.ts';
 import type { HeldCertificates, TlsService } from '../service.ts';
-import { superviseDaemon, type Daemon } from '../supervisor.ts';
+import { superviseDaemon, type Daemon, type DaemonProgram } from '../supervisor.ts';
 import { readAccounts } from './accounts.ts';
 import { dovecotProgram, postfixProgram, rspamdProgram, type MailUsers } from './daemons.ts';
 import { keepDkimKeys } from './dkim.ts';
@@ -14,7 +15,7 @@ import { compileSieve, makeMailDirectories, preparePostfix, rewrite, testDovecot
 import { renderMaps } from './maps.ts';
 import type { MailPlaces } from './places.ts';
 import { planMail, servedByMail, wantedBy, type Plan } from './plan.ts';
-import { renderDovecot } from './render-dovecot.ts';
+import { renderDovecot, renderDovecotLogin } from './render-dovecot.ts';
 import { renderMain, renderMaster } from './render-postfix.ts';
 import { renderRspamd } from './render-rspamd.ts';
 
@@ -51,13 +52,15 @@ export interface MailService extends TlsService, AsyncDisposable {
  */
 export function mailService(first: Wish, options: MailOptions): MailService {
   const { places, users, clock, log } = options;
-  const supervised = (program: Parameters<typeof superviseDaemon>[0]): Daemon =>
-    superviseDaemon(program, { runtimeDirectory: options.runtimeDirectory, clock, log, onChange: options.onDaemonChange });
-  const [rspamd, dovecot, postfix] = [rspamdProgram(places), dovecotProgram(places), postfixProgram(places)].map(supervised) as [
-    Daemon,
-    Daemon,
-    Daemon,
-  ];
+  const supervised = (program: DaemonProgram, onChange = options.onDaemonChange): Daemon =>
+    superviseDaemon(program, { runtimeDirectory: options.runtimeDirectory, clock, log, onChange });
+  const rspamd = supervised(rspamdProgram(places));
+  const postfix = supervised(postfixProgram(places));
+  const login = supervised(dovecotProgram('dovecot-login', places.loginConfig));
+  const dovecot = supervised(dovecotProgram('dovecot', places.dovecotConfig), () => void followDovecot());
+  const daemons = [postfix, login, dovecot, rspamd];
+  /** Whether what Dovecot runs with is older than what was rendered for it. */
+  let outdated = true;
   let wish = first;
   let plan = planMail(first.mail, first.certificates);
   let prepared = false;
@@ -94,13 +97,31 @@ export function mailService(first: Wish, options: MailOptions): MailService {
       writeFileSync(places.relayPasswords, `[${host}]:${port} ${readFileSync(relay.credentialsFile, 'utf8').trim()}\n`, { mode: 0o600 });
     }
     rewrite(join(places.postfixConfig, 'main.cf'), renderMain(next, places, held), 0o644);
-    rewrite(places.dovecotConfig, renderDovecot(next, places, held), 0o644);
+    if (rewrite(places.dovecotConfig, renderDovecot(next, places), 0o644)) outdated = true;
+    rewrite(places.loginConfig, renderDovecotLogin(next, places, held), 0o644);
     const named = next.certificates.flatMap(({ name, names }) => {
       const file = held.get(name)?.file;
       return file === undefined ? [] : names.map((one) => [one, file] as const);
     });
     await writeSni(places, named);
-    await testDovecot(places);
+    await Promise.all([testDovecot(places.dovecotConfig), testDovecot(places.loginConfig)]);
+  }
+
+  /** Nobody can log in without the other Dovecot: the ports are closed with it, and opened when it is there again. */
+  async function followDovecot(): Promise<void> {
+    try {
+      await (dovecot.report().state === 'running' ? login.start() : login.stop());
+    } catch (error) {
+      log.error({ error: describeError(error) }, 'the ports of IMAP stay closed');
+    }
+    options.onDaemonChange();
+  }
+
+  async function reloadDovecot(): Promise<void> {
+    // With accounts and mailboxes nothing changes at a renewal: a log-in that is on its way goes on.
+    if (outdated || dovecot.report().state !== 'running') await dovecot.reload('SIGHUP');
+    outdated = false;
+    await login.reload('SIGHUP');
   }
 
   return {
@@ -117,11 +138,11 @@ export function mailService(first: Wish, options: MailOptions): MailService {
       }
       // Rspamd has no certificate, and takes seconds to start; Postfix asks senders to wait for it.
       const judging = rspamd.report().state === 'running' ? undefined : rspamd.start();
-      await dovecot.reload('SIGHUP');
+      await reloadDovecot();
       await Promise.all([postfix.reload('SIGHUP'), judging]);
     },
     servedAt: (held) => servedByMail(plan, held),
-    daemons: () => [postfix, dovecot, rspamd].map((daemon) => daemon.report()),
+    daemons: () => daemons.map((daemon) => daemon.report()),
     reconfigure(next) {
       plan = planMail(next.mail, next.certificates);
       wish = next;
@@ -132,7 +153,7 @@ export function mailService(first: Wish, options: MailOptions): MailService {
     },
     sendLimit: () => wish.mail.sendLimit,
     async [Symbol.asyncDispose]() {
-      await Promise.all([postfix, dovecot, rspamd].map((daemon) => daemon[Symbol.asyncDispose]()));
+      await Promise.all(daemons.map((daemon) => daemon[Symbol.asyncDispose]()));
     },
   };
 }

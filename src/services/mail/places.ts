@@ -11,9 +11,12 @@ export interface MailPlaces {
   readonly rspamdData: string;
   /** What ends with the process. */
   readonly postfixConfig: string;
+  /** Of the Dovecot that keeps the mailboxes, and of the one that has the certificates (decision 0010). */
   readonly dovecotConfig: string;
+  readonly loginConfig: string;
   readonly rspamdConfig: string;
   readonly dovecotRun: string;
+  readonly loginRun: string;
   readonly rspamdRun: string;
   /** Accounts with the hashes of their passwords, as Dovecot reads them. */
   readonly users: string;
@@ -46,8 +49,10 @@ export function mailPlaces(state: string, run: string): MailPlaces {
     rspamdData: join(state, 'rspamd'),
     postfixConfig: join(run, 'postfix'),
     dovecotConfig: join(run, 'dovecot.conf'),
+    loginConfig: join(run, 'dovecot-login.conf'),
     rspamdConfig: join(run, 'rspamd.d'),
     dovecotRun: join(run, 'dovecot'),
+    loginRun: join(run, 'dovecot-login'),
     rspamdRun: join(run, 'rspamd'),
     users: join(run, 'users'),
     mailboxes: join(run, 'maps/mailboxes'),

@@ -33,6 +33,12 @@ export function renderMain({ mail, certificates }: Plan, places: MailPlaces, hel
     'alias_database =',
     'smtpd_banner = $myhostname ESMTP',
     'biff = no',
+    // A log-in server that was away for a moment costs a moment, not a minute.
+    'service_throttle_time = 1s',
+
+    // What had to wait, for a full volume or a greylist, is tried again in a minute, then ever more rarely.
+    'queue_run_delay = 60s',
+    'minimal_backoff_time = 60s',
 
     // Who has a mailbox here.
     `virtual_mailbox_domains = ${mail.domains.join(', ')}`,

@@ -1,7 +1,7 @@
 import type { MailPlaces } from './places.ts';
 
 /** What it does with Redis alone, which there is none of, and what asks servers of other people with every message. */
-const OFF = ['bayes', 'fuzzy_check', 'greylist', 'history_redis', 'neural', 'ratelimit', 'replies', 'reputation', 'url_redirector'];
+const OFF = ['asn', 'bayes', 'fuzzy_check', 'greylist', 'history_redis', 'neural', 'ratelimit', 'replies', 'reputation', 'url_redirector'];
 
 /**
  * Files for local.d of Rspamd 3, by name: checks of SPF, DKIM, DMARC and content for what comes in, DKIM signatures for
@@ -35,6 +35,8 @@ export function renderRspamd(places: MailPlaces): Readonly<Record<string, string
       'use_redis = false;',
     ]),
     'milter_headers.conf': text(['use = ["authentication-results", "x-spam-status", "x-spamd-bar"];', 'skip_authenticated = true;']),
+    // Lists of bad addresses and names are asked about strangers, not about accounts, who wait for the answer.
+    'settings.conf': text(['accounts { priority = high; authenticated = yes; apply { groups_disabled = ["rbl", "surbl", "hfilter"]; } }']),
     'actions.conf': text(['reject = 15;', 'add_header = 6;', 'greylist = null;']),
   };
 }

@@ -14,7 +14,7 @@ import { renderMaps } from '../../../../src/services/mail/maps.ts';
 import { mailPlaces } from '../../../../src/services/mail/places.ts';
 import { planMail, servedByMail, wantedBy } from '../../../../src/services/mail/plan.ts';
 import { openSendPolicy } from '../../../../src/services/mail/policy.ts';
-import { renderDovecot } from '../../../../src/services/mail/render-dovecot.ts';
+import { renderDovecot, renderDovecotLogin } from '../../../../src/services/mail/render-dovecot.ts';
 import { renderMain, renderMaster } from '../../../../src/services/mail/render-postfix.ts';
 import type { HeldCertificate } from '../../../../src/services/service.ts';
 import { testClock, testSpec } from '../../../support/certificate-service.ts';
@@ -102,14 +102,22 @@ test('a relay is asked with TLS that is verified, and its password is in a file 
 });
 
 test('Dovecot serves each name with its copy, and log-ins with TLS alone', () => {
-  const text = renderDovecot(planMail(MAIL, SPECS), PLACES, held('default', 'other'));
+  const text = renderDovecotLogin(planMail(MAIL, SPECS), PLACES, held('default', 'other'));
   assert.match(text, /^dovecot_config_version = /);
   assert.match(text, /^ssl_server_cert_file = \/run\/podserve\/mail\/default\.pem$/m);
   assert.match(text, /^local_name mail\.example\.net \{\n {2}ssl_server_cert_file = \/run\/podserve\/mail\/other\.pem$/m);
   assert.match(text, /^ssl = required$/m);
   assert.match(text, /^auth_allow_cleartext = no$/m);
   assert.doesNotMatch(text, /pop3/);
-  assert.doesNotMatch(renderDovecot(planMail({ ...MAIL, quota: undefined }, SPECS), PLACES, held('default')), /quota_storage_size/);
+  assert.match(renderDovecotLogin(planMail({ ...MAIL, pop3: true }, SPECS), PLACES, held('default')), /^protocols = imap pop3$/m);
+});
+
+test('the Dovecot that keeps the mailboxes knows no certificate, and need not be reloaded for one', () => {
+  const text = renderDovecot(planMail(MAIL, SPECS), PLACES);
+  assert.doesNotMatch(text, /ssl_server|\.pem/);
+  assert.match(text, /^ {2}inet_listener imaps \{\n {4}port = 0$/m);
+  assert.match(text, /quota_storage_size = 2000000 B/);
+  assert.doesNotMatch(renderDovecot(planMail({ ...MAIL, quota: undefined }, SPECS), PLACES), /quota_storage_size/);
 });
 
 test('the daemons know accounts, aliases, who sends as whom, and somebody for postmaster at every domain', () => {
