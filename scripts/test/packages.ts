@@ -47,6 +47,7 @@ const POD_PACKAGES: Readonly<Record<string, string>> = {
   podman: '/usr/bin/podman',
   runc: '/usr/{bin,sbin}/runc',
   slirp4netns: '/usr/bin/slirp4netns',
+  'testssl.sh': '/usr/bin/testssl',
   uidmap: '/usr/bin/newuidmap',
 };
 

@@ -1,7 +1,8 @@
 import { chmodSync, mkdirSync, watch } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 
-import { describeError } from '../platform/errors.ts';
+import { PodserveError, describeError } from '../platform/errors.ts';
+import type { ConsumerReport } from '../services/consumer.ts';
 import { text, type Arguments, type Context } from './command.ts';
 import { configLoader, stopped } from './resident.ts';
 import { pathsOf } from './settings.ts';
@@ -12,7 +13,9 @@ export async function runMail(args: Arguments, context: Context): Promise<number
   const { listenOf } = await import('../services/apache/sites.ts');
   const { startConsumer } = await import('../services/consumer.ts');
   const { openHold } = await import('../services/consumer/hold.ts');
+  const { publishPair } = await import('../services/consumer/pair.ts');
   const { consumerStatus } = await import('../services/consumer/status.ts');
+  const { publisherOf } = await import('../services/certificates/open.ts');
   const { ACCOUNTS_FILE } = await import('../services/mail/accounts.ts');
   const { findMailUsers } = await import('../services/mail/daemons.ts');
   const { makeMailDirectories } = await import('../services/mail/files.ts');
@@ -29,8 +32,8 @@ export async function runMail(args: Arguments, context: Context): Promise<number
   const log = await openLog(config.log.level, [await printingSink(config.log.format, context.interactive, (line) => context.out(line))]);
   for (const warning of config.warnings) log.warn({ warning }, 'configuration');
   const users = findMailUsers();
-  const given = text(args, 'run');
-  const directories = given === undefined ? ['/run/podserve/mail'] : [resolve(context.cwd, given)];
+  const run = text(args, 'run');
+  const directories = run === undefined ? ['/run/podserve/mail'] : [resolve(context.cwd, run)];
   await using runtime = await claimRuntimeDirectory(directories, [], '--run DIR');
   // Its daemons are users of their own; what is secret in it is a file of its owner's alone.
   chmodSync(runtime.path, 0o711);
@@ -49,10 +52,16 @@ export async function runMail(args: Arguments, context: Context): Promise<number
   });
   await using policy = await openSendPolicy({ socket: places.policy, gid: users.postfix.gid, limit: service.sendLimit, clock, log });
   void policy;
-  const certificates = publicationOf(args, context, paths.certificates);
-  await using consumer = startConsumer({ service, root: certificates, hold: openHold(runtime.path), clock, log });
+  const files = pairOf(args, context);
+  const given = text(args, 'certificates');
+  const root = files !== undefined ? join(runtime.path, 'pair') : given === undefined ? paths.certificates : resolve(context.cwd, given);
+  const publisher = publisherOf('mail', context.env);
+  await using pair =
+    files === undefined ? undefined : await publishPair({ ...files, root, name: config.mail.certificate, publisher, clock, log });
+  await using consumer = startConsumer({ service, root, hold: openHold(runtime.path), clock, log });
   const statusAt = { ...listenOf(config.mail.status, 'mail.status'), setting: 'mail.status' };
-  await using status = await serveStatus(statusAt, consumerStatus('mail', consumer), log);
+  const report = (): ConsumerReport => withTrouble(consumer.report(), pair?.trouble());
+  await using status = await serveStatus(statusAt, consumerStatus('mail', { report }), log);
   await consumer.started;
   log.info({ hostname: config.mail.hostname, domains: config.mail.domains, status: status.url }, 'mail runs');
 
@@ -77,10 +86,23 @@ export async function runMail(args: Arguments, context: Context): Promise<number
   return 0;
 }
 
-/** `--certificates`, else the directory that SSL_CERT_FILE lies in, else that of the state. */
-function publicationOf(args: Arguments, context: Context, usual: string): string {
-  const given = text(args, 'certificates');
-  if (given !== undefined) return resolve(context.cwd, given);
-  const file = context.env['SSL_CERT_FILE'];
-  return file === undefined || file === '' ? usual : dirname(resolve(context.cwd, file));
+/**
+ * The files of SSL_CERT_FILE and SSL_KEY_FILE, unless `--certificates` names a publication.
+ * @throws PodserveError USAGE when one of them is given alone
+ */
+function pairOf(args: Arguments, context: Context): { certFile: string; keyFile: string } | undefined {
+  const [certFile = '', keyFile = ''] = ['SSL_CERT_FILE', 'SSL_KEY_FILE'].map((name) => context.env[name]);
+  if (text(args, 'certificates') !== undefined || (certFile === '' && keyFile === '')) return undefined;
+  if (certFile !== '' && keyFile !== '') return { certFile: resolve(context.cwd, certFile), keyFile: resolve(context.cwd, keyFile) };
+  throw new PodserveError('USAGE', 'mail got half of a pair of files', {
+    where: certFile === '' ? 'SSL_KEY_FILE' : 'SSL_CERT_FILE',
+    why: 'a certificate and its key are given together',
+    remedy: 'set both SSL_CERT_FILE and SSL_KEY_FILE, or neither and --certificates DIR',
+  });
+}
+
+/** What is wrong with the files is said where everything else is. */
+function withTrouble(report: ConsumerReport, trouble: string | undefined): ConsumerReport {
+  if (trouble === undefined) return report;
+  return { ...report, ready: false, reasons: [trouble, ...report.reasons], alarms: [trouble, ...report.alarms] };
 }

@@ -25,9 +25,11 @@ the image of the mail service, as root. Accounts may be changed while it runs, i
   --quota SIZE          of this mailbox, e.g. 5GiB (default: mail.quota)
   --send-as ADDRESS     another address that it may send as; may be repeated
   --delete-mailbox      user remove: the messages, too
-  --certificates DIR    the publication (default: where SSL_CERT_FILE lies, else STATE/certificates)
+  --certificates DIR    the publication (default: STATE/certificates)
   --run DIR             for what may be lost (default: /run/podserve/mail)
   --config FILE, --state DIR (default ./data), --json
+
+With SSL_CERT_FILE and SSL_KEY_FILE, and without --certificates, the certificate comes from these two files.
 
 Exit codes: 0 done, 1 it failed, 2 wrong usage or configuration, and nothing was changed.`,
   options: {

@@ -102,6 +102,11 @@ export async function untilDelivered(host: PodHost, text: string, user = ALICE, 
   return found ?? '';
 }
 
+/** The fingerprint of what each port serves, by handshakes. */
+export function servedByMailPorts(servername = HOSTNAME): Promise<string[]> {
+  return Promise.all(ENDPOINTS.map((url) => servedLeafSha256(parseEndpoint(url), { servername, timeoutMs: 3000 })));
+}
+
 /** Waits until every port serves what is published. @returns ms since `began`, of the last port */
 export async function untilMailServes(host: PodHost, began: number, servername = HOSTNAME, name = 'default'): Promise<number> {
   const wanted = leafSha256((await host.current(name))!.bundle.leaf);

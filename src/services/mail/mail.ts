@@ -103,8 +103,7 @@ export function mailService(first: Wish, options: MailOptions): MailService {
       const file = held.get(name)?.file;
       return file === undefined ? [] : names.map((one) => [one, file] as const);
     });
-    await writeSni(places, named);
-    await Promise.all([testDovecot(places.dovecotConfig), testDovecot(places.loginConfig)]);
+    await Promise.all([writeSni(places, named), testDovecot(places.loginConfig), outdated ? testDovecot(places.dovecotConfig) : undefined]);
   }
 
   /** Nobody can log in without the other Dovecot: the ports are closed with it, and opened when it is there again. */
@@ -115,13 +114,6 @@ export function mailService(first: Wish, options: MailOptions): MailService {
       log.error({ error: describeError(error) }, 'the ports of IMAP stay closed');
     }
     options.onDaemonChange();
-  }
-
-  async function reloadDovecot(): Promise<void> {
-    // With accounts and mailboxes nothing changes at a renewal: a log-in that is on its way goes on.
-    if (outdated || dovecot.report().state !== 'running') await dovecot.reload('SIGHUP');
-    outdated = false;
-    await login.reload('SIGHUP');
   }
 
   return {
@@ -138,8 +130,10 @@ export function mailService(first: Wish, options: MailOptions): MailService {
       }
       // Rspamd has no certificate, and takes seconds to start; Postfix asks senders to wait for it.
       const judging = rspamd.report().state === 'running' ? undefined : rspamd.start();
-      await reloadDovecot();
-      await Promise.all([postfix.reload('SIGHUP'), judging]);
+      // With accounts and mailboxes nothing changes at a renewal: a log-in that is on its way goes on.
+      if (outdated || dovecot.report().state !== 'running') await dovecot.reload('SIGHUP');
+      outdated = false;
+      await Promise.all([login.reload('SIGHUP'), postfix.reload('SIGHUP'), judging]);
     },
     servedAt: (held) => servedByMail(plan, held),
     daemons: () => daemons.map((daemon) => daemon.report()),
