@@ -47,6 +47,7 @@ const POD_PACKAGES: Readonly<Record<string, string>> = {
   podman: '/usr/bin/podman',
   runc: '/usr/{bin,sbin}/runc',
   slirp4netns: '/usr/bin/slirp4netns',
+  'libnet-ssleay-perl': '/usr/lib/*/perl5/*/Net/SSLeay.pm',
   'testssl.sh': '/usr/bin/testssl',
   uidmap: '/usr/bin/newuidmap',
 };

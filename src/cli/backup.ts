@@ -7,11 +7,12 @@ import { flag, text, type Arguments, type Command, type Context } from './comman
 import { pathsOf } from './settings.ts';
 
 export const command: Command = {
-  summary: 'put authority, certificates and configuration into one archive',
+  summary: 'put authority, certificates, mail and configuration into one archive',
   help: `usage: podserve backup FILE [--force] [--json]
 
-Writes one .tar.gz with the authority (the key of the built-in CA, ACME accounts and orders, the ledger), every published certificate with its
-key, and podserve.yaml, as they are at one moment; services may go on meanwhile. FILE holds private keys: it is
+Writes one .tar.gz with the authority (the key of the built-in CA, ACME accounts and orders, the ledger), every published
+certificate with its key, mail (accounts, mailboxes, keys of DKIM; not the queue), and podserve.yaml, as they are at one
+moment; services may go on meanwhile. FILE holds private keys: it is
 readable by its owner alone, and should be kept as safe as the keys. Files that podserve.yaml names are not in it:
 those that ACME servers need are listed.
 
@@ -54,6 +55,7 @@ async function run(args: Arguments, context: Context): Promise<number> {
     `  certificates   ${count === 0 ? 'none' : `${count}: ${report.certificates.slice(0, 10).join(', ')}${count > 10 ? ', …' : ''}`}`,
   );
   context.out(`  authority      ${report.authority ? 'in it' : 'none'}`);
+  context.out(`  mail           ${report.mail ? 'accounts, mailboxes and keys of DKIM' : 'none'}`);
   context.out(`  configuration  ${report.configuration ?? 'none: everything is default'}`);
   for (const warning of report.warnings) context.err(`podserve backup: ${warning}`);
   context.err('podserve backup: it holds private keys: keep it as safe as the keys themselves');

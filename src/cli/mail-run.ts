@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, watch } from 'node:fs';
+import { chmodSync, watch } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 
 import { PodserveError, describeError } from '../platform/errors.ts';
@@ -19,6 +19,7 @@ export async function runMail(args: Arguments, context: Context): Promise<number
   const { ACCOUNTS_FILE } = await import('../services/mail/accounts.ts');
   const { findMailUsers } = await import('../services/mail/daemons.ts');
   const { makeMailDirectories } = await import('../services/mail/files.ts');
+  const { lockMail } = await import('../services/mail/lock.ts');
   const { mailService } = await import('../services/mail/mail.ts');
   const { mailPlaces } = await import('../services/mail/places.ts');
   const { openSendPolicy } = await import('../services/mail/policy.ts');
@@ -37,7 +38,9 @@ export async function runMail(args: Arguments, context: Context): Promise<number
   await using runtime = await claimRuntimeDirectory(directories, [], '--run DIR');
   // Its daemons are users of their own; what is secret in it is a file of its owner's alone.
   chmodSync(runtime.path, 0o711);
-  mkdirSync(paths.mail, { recursive: true, mode: 0o711 });
+  const publisher = publisherOf('mail', context.env);
+  await using lock = await lockMail(paths.mail, publisher);
+  void lock;
   const places = mailPlaces(paths.mail, runtime.path);
   makeMailDirectories(places, users);
 
@@ -55,7 +58,6 @@ export async function runMail(args: Arguments, context: Context): Promise<number
   const files = pairOf(args, context);
   const given = text(args, 'certificates');
   const root = files !== undefined ? join(runtime.path, 'pair') : given === undefined ? paths.certificates : resolve(context.cwd, given);
-  const publisher = publisherOf('mail', context.env);
   await using pair =
     files === undefined ? undefined : await publishPair({ ...files, root, name: config.mail.certificate, publisher, clock, log });
   await using consumer = startConsumer({ service, root, hold: openHold(runtime.path), clock, log });

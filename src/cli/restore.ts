@@ -13,7 +13,7 @@ export const command: Command = {
 Unpacks FILE beside the state directory, proves it, and only then puts it in place. The state directory must be empty
 or absent, and nothing may be running on it. podserve.yaml is written where none is.
 
-  --force        move the present authority and certificates to DIR.before-restore-TIME, and a present, other
+  --force        move the present authority, certificates and mail to DIR.before-restore-TIME, and a present, other
                  podserve.yaml likewise; nothing is removed
   --config FILE  where the configuration goes (default: ./podserve.yaml)
   --state DIR    the state directory (default: ./data)

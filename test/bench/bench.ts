@@ -8,6 +8,7 @@ import { cpus } from 'node:os';
 
 import { measureAcme } from './acme.ts';
 import { measureApache } from './apache.ts';
+import { measureMail } from './mail.ts';
 import { measureMany } from './many.ts';
 import type { Row } from './measure.ts';
 import { makePlace, type Place } from './place.ts';
@@ -20,6 +21,7 @@ const PARTS: Readonly<Record<string, (place: Place) => Row[] | Promise<Row[]>>> 
   resident: measureResident,
   apache: measureApache,
   acme: measureAcme,
+  mail: measureMail,
 };
 
 const HEAD = ['what', 'ours', 'peer', 'ratio', 'aim', ''];

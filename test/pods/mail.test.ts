@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
@@ -24,6 +24,7 @@ import {
 } from '../support/mail.ts';
 import { eventually, podHost } from '../support/pods.ts';
 import { publishedLeaf, renew, untilPublished } from '../support/pods-web.ts';
+import { scratchDirectory } from '../support/scratch.ts';
 
 const host = await podHost({ after });
 writeFileSync(
@@ -87,6 +88,30 @@ test('every port has TLS that openssl verifies against ca.pem, and each domain i
   }
 });
 
+test('testssl.sh finds nothing above LOW on any port', async (t) => {
+  // Those of the built-in CA name no list of revoked certificates: nobody outside asks for one.
+  const OF_THE_BUILT_IN_CA = ['cert_revocation'];
+  const found = await Promise.all(
+    [25, 465, 587, 143, 993].map(async (port) => {
+      const file = join(host.data, `testssl-${port}.json`);
+      const starttls = port === 143 ? ['--starttls', 'imap'] : port === 25 || port === 587 ? ['--starttls', 'smtp'] : [];
+      const options = ['--quiet', '--color', '0', '--warnings', 'off', '--ip', '127.0.0.1', '--jsonfile', file];
+      const ca = ['--add-ca', join(host.data, 'certificates/ca.pem')];
+      const { stdout, stderr } = await run('testssl', [...options, ...ca, ...starttls, `${HOSTNAME}:${port}`]);
+      const findings = JSON.parse(readFileSync(file, 'utf8')) as { id: string; severity: string; finding: string }[];
+      assert.ok(
+        findings.some(({ id, severity }) => id === 'TLS1_3' && severity === 'OK'),
+        `${port} was not looked at: ${stdout}${stderr}`,
+      );
+      t.diagnostic(`${port}: ${findings.length} findings, of them LOW ${findings.filter(({ severity }) => severity === 'LOW').length}`);
+      return findings
+        .filter(({ id, severity }) => ['MEDIUM', 'HIGH', 'CRITICAL', 'FATAL'].includes(severity) && !OF_THE_BUILT_IN_CA.includes(id))
+        .map(({ id, finding }) => `${port} ${id}: ${finding}`);
+    }),
+  );
+  assert.deepEqual(found.flat(), []);
+});
+
 test('accounts are made, changed and removed without a restart', async () => {
   await addAccount(host, ALICE);
   await addAccount(host, BOB);
@@ -126,7 +151,7 @@ test('a message sent on 587 arrives by IMAP on 993 with a DKIM signature that th
   assert.equal(tampered.code, 1, 'a changed message does not verify');
 });
 
-test('swaks sends on both submission ports with a verified chain, and a stranger’s mail for an account is taken on 25', async () => {
+test('swaks sends on both submission ports with a verified chain, and what a dubious stranger brings on 25 is filed as spam', async () => {
   const ca = join(host.data, 'certificates/ca.pem');
   const swaks = (port: number, text: string, ...more: string[]): ReturnType<typeof run> =>
     run('swaks', ['--server', `127.0.0.1:${port}`, '--tls-verify', '--tls-ca-path', ca, '--to', BOB, '--body', text, ...more]);
@@ -134,11 +159,12 @@ test('swaks sends on both submission ports with a verified chain, and a stranger
   for (const [port, ...more] of [
     [587, '--tls', ...login],
     [465, '--tlsc', ...login],
-    [25, '--tls', '--from', 'stranger@outside.example'],
+    [25, '--tls', '--from', 'stranger@outside.example', '--helo', 'nobody'],
   ] as const) {
     const { code, stdout, stderr } = await swaks(port, `swaks on ${port}`, ...more);
     assert.equal(code, 0, stdout + stderr);
-    await untilDelivered(host, `swaks on ${port}`, BOB);
+    // Who greets with a name that cannot be theirs is judged to be no friend.
+    await untilDelivered(host, `swaks on ${port}`, BOB, port === 25 ? 'Junk' : 'INBOX');
   }
 });
 
@@ -250,6 +276,28 @@ test('a renewal is served on every port within 3 s, and a session that was opene
   await untilMailReady(host, 10_000);
 });
 
+let archive = '';
+let kept: readonly string[] = [];
+
+test('a backup is taken while mail is sent and read', async (t) => {
+  archive = join(scratchDirectory(t), 'backup.tar.gz');
+  const stop = new AbortController();
+  const reading = (async () => {
+    const client = await mailbox(host, BOB);
+    await client.mailboxOpen('INBOX');
+    for (let seen = true; !stop.signal.aborted; seen = !seen) {
+      await (seen ? client.messageFlagsAdd('1:*', ['\\Seen']) : client.messageFlagsRemove('1:*', ['\\Seen']));
+    }
+    await client.logout();
+  })();
+  kept = (await messagesIn(host, BOB)).toSorted();
+  const { code, stdout, stderr } = await host.podserve(['backup', archive, '--state', host.data]);
+  stop.abort();
+  await reading;
+  assert.equal(code, 0, stdout + stderr);
+  assert.match(stdout, /^ {2}mail {11}accounts, mailboxes and keys of DKIM$/m);
+});
+
 test('kill -9 of the container: every accepted message is there afterwards', async () => {
   const transport = submission(host, { pool: true });
   const accepted: string[] = [];
@@ -288,3 +336,31 @@ test('SIGTERM ends it in under 5 s, with the queue as it was', async (t) => {
   assert.ok(Date.now() - began < 6000, `${Date.now() - began} ms`);
   assert.equal(await host.must(['inspect', '--format', '{{.State.ExitCode}}', 'mail-mail']), '0');
 });
+
+test('a restored backup has every account, message and key, and is refused while mail runs', async () => {
+  const keys = dkimKey();
+  await host.must(['pod', 'start', 'mail']);
+  await untilMailReady(host);
+  await host.removePod('certificates');
+  const restore = ['restore', archive, '--force', '--state', host.data, '--config', join(host.data, 'config/restored.yaml')];
+  const refused = await host.podserve(restore);
+  assert.equal(refused.code, 1, refused.stdout);
+  assert.match(refused.stderr, /mail runs on this state directory already/);
+
+  await host.removePod('mail');
+  rmSync(join(host.data, 'mail'), { recursive: true });
+  const restored = await host.podserve(restore);
+  assert.equal(restored.code, 0, restored.stdout + restored.stderr);
+  await host.play('certificates.yaml', { settings: { DOMAIN: '', CERT_CONSUMERS: '' } });
+  await host.play('mail.yaml', { settings: { DOMAIN: '' } });
+  await untilMailReady(host);
+  assert.deepEqual((await messagesIn(host, BOB)).toSorted(), kept);
+  assert.equal(dkimKey(), keys);
+  await submission(host).sendMail({ from: ALICE, to: BOB, subject: 'anew', text: 'sent after the restore' });
+  await untilDelivered(host, 'sent after the restore', BOB);
+});
+
+/** The key of DKIM. */
+function dkimKey(): string {
+  return readFileSync(join(host.data, 'mail/dkim/lab.example.podserve1.key'), 'utf8');
+}

@@ -1,4 +1,4 @@
-import { chmodSync, lstatSync, mkdtempSync, readdirSync, realpathSync, renameSync, rmSync, type Stats } from 'node:fs';
+import { chmodSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, renameSync, rmSync, type Stats } from 'node:fs';
 import { hostname } from 'node:os';
 import { basename, dirname, join, relative } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -9,7 +9,7 @@ import type { Environment } from '../../config/variables.ts';
 import type { StatePaths } from '../../config/state.ts';
 import { SECOND } from '../../platform/clock.ts';
 import { PodserveError, describeError, messageOf, systemCode } from '../../platform/errors.ts';
-import { syncDirectory } from '../../platform/files.ts';
+import { syncDirectory, temporaryName } from '../../platform/files.ts';
 import { refusalOf } from '../../platform/unreadable.ts';
 import { version } from '../../platform/version.ts';
 import { lockPublication } from '../../publication/lock.ts';
@@ -17,6 +17,7 @@ import { listNames } from '../../publication/layout.ts';
 import { survey } from '../certificates/survey.ts';
 import { withCopies } from './changing.ts';
 import { contentsOf, fileEntry, type ArchiveEntry } from './contents.ts';
+import { withMailLinks } from './mailboxes.ts';
 import { CONFIG_FILE, FORMAT_FILE, FORMAT_VERSION, LEDGER_FILE, PARTS, type FormatDocument } from './format.ts';
 import { filesLeftOut } from './outside.ts';
 import { writeArchive } from './write.ts';
@@ -44,6 +45,8 @@ export interface BackupReport {
   /** Names of the certificates in it. */
   readonly certificates: readonly string[];
   readonly authority: boolean;
+  /** Whether accounts, mailboxes and keys of DKIM are in it. */
+  readonly mail: boolean;
   /** The configuration file in it. */
   readonly configuration: string | undefined;
   readonly warnings: readonly string[];
@@ -52,8 +55,8 @@ export interface BackupReport {
 const LOCK_WAIT = 30 * SECOND;
 
 /**
- * Writes authority, publication and configuration into one archive, as they are at one moment: the publication is
- * locked meanwhile and the ledger copied by SQLite. The archive appears under its name when it is whole and synced.
+ * Writes authority, publication, mail and configuration into one archive, as they are at one moment: the publication is
+ * locked meanwhile, the ledger copied by SQLite, and messages are held by links. The archive appears under its name when it is whole and synced.
  * @throws PodserveError USAGE, BACKUP_FAILED, PUBLICATION_LOCKED, CONFIG_UNREADABLE; nothing is left behind then
  */
 export async function backup(options: BackupOptions): Promise<BackupReport> {
@@ -63,6 +66,7 @@ export async function backup(options: BackupOptions): Promise<BackupReport> {
   const configuration = await readSource({ file: configFile, cwd });
   const leftOut = await filesLeftOut({ file: configFile, env, cwd }, paths);
   const work = makeWorkDirectory(file);
+  const links = makeLinkDirectory(paths.mail);
   try {
     await using lock = await lockPublication(paths.certificates, { publisher, waitMs: LOCK_WAIT, signal });
     const { entries, warnings } = contentsOf(paths.state);
@@ -71,7 +75,8 @@ export async function backup(options: BackupOptions): Promise<BackupReport> {
     if (ledger.copy !== undefined) more.push({ ...fileEntry(LEDGER_FILE, ledger.copy), mode: 0o600 });
     // Its real path: what is behind a link is what is wanted.
     if (configuration !== undefined) more.push(fileEntry(CONFIG_FILE, realpathSync(configuration.file)));
-    const all = [...withCopies(entries, work), ...more];
+    const held = links === undefined ? entries : withMailLinks(entries, links);
+    const all = [...withCopies(held, work), ...more];
     const archive = join(work, 'archive');
     await writeArchive(archive, formatEntry(options, all.length), all, signal);
     const certificates = listNames(lock.root);
@@ -80,6 +85,7 @@ export async function backup(options: BackupOptions): Promise<BackupReport> {
       bytes: lstatSync(archive).size,
       certificates,
       authority: entries.some(({ path }) => path === 'authority'),
+      mail: entries.some(({ path }) => path === 'mail'),
       configuration: configuration?.file,
       warnings: [...warnings, ...ledger.warnings, ...(await unsound(lock.root, certificates)), ...leftOut],
     };
@@ -90,6 +96,7 @@ export async function backup(options: BackupOptions): Promise<BackupReport> {
     throw failure(file, error, signal);
   } finally {
     rmSync(work, { recursive: true, force: true });
+    if (links !== undefined) rmSync(links, { recursive: true, force: true });
   }
 }
 
@@ -101,7 +108,7 @@ function checkTarget({ file, paths, force }: BackupOptions): void {
   if (!PARTS.some((part) => holdsAny(join(paths.state, part)))) {
     throw new PodserveError('USAGE', 'there is nothing to back up', {
       where: paths.state,
-      why: 'it holds neither authority nor certificates',
+      why: 'it holds no authority, no certificates and no mail',
       remedy: 'name the state directory with --state DIR',
     });
   }
@@ -153,6 +160,23 @@ function makeWorkDirectory(file: string): string {
       where: dirname(file),
       why: messageOf(cause),
       remedy: 'choose a directory that this user may write to',
+      cause,
+    });
+  }
+}
+
+/** In the state itself: links do not reach another file system. */
+function makeLinkDirectory(mail: string): string | undefined {
+  if (isThere(mail) === undefined) return undefined;
+  try {
+    const links = temporaryName(join(mail, 'backup'));
+    mkdirSync(links, { mode: 0o700 });
+    return links;
+  } catch (cause) {
+    throw new PodserveError('BACKUP_FAILED', 'what is to be kept of mail cannot be held', {
+      where: mail,
+      why: messageOf(cause),
+      remedy: 'run it as the owner of the state directory; for the pods of an ordinary user by podman unshare',
       cause,
     });
   }

@@ -22,7 +22,9 @@ export interface ArchiveEntry {
 }
 
 /** Locks and the names of their holders belong to processes, not to the state; of the ledger a copy is taken. */
-const NOT_STATE = /^(certificates\/\.lock|authority\/resident\.|authority\/ledger\.sqlite(-|$)|authority\/acme\/\.locks$)/;
+const NOT_STATE = /^(certificates\/\.lock|authority\/resident\.|authority\/ledger\.sqlite(-|$)|authority\/acme\/\.locks$|mail\/\.)/;
+/** The queue works by inode numbers; caches, and indexes of what is there, are made anew. */
+const NOT_MAIL = /^mail\/(?:(?:queue|postfix|rspamd)$|boxes\/.*\/(?:tmp|dovecot\.(?:list\.)?index[^/]*|[^/]*\.lock)$)/;
 
 /** What a backup of a state directory holds, directories before what is in them, and what it leaves out. */
 export function contentsOf(state: string): { entries: ArchiveEntry[]; warnings: string[] } {
@@ -34,8 +36,9 @@ export function contentsOf(state: string): { entries: ArchiveEntry[]; warnings: 
     if (stat === undefined) return;
     if (stat.isDirectory()) {
       entries.push(entryOf(path, 'Directory', source, stat));
-      for (const name of readdirSync(source).sort()) {
-        if (!isTemporary(name) && !NOT_STATE.test(`${path}/${name}`)) walk(`${path}/${name}`);
+      for (const name of readdirSync(source).sort(newBeforeCur)) {
+        const below = `${path}/${name}`;
+        if (!isTemporary(name) && !NOT_STATE.test(below) && !NOT_MAIL.test(below)) walk(below);
       }
     } else if (stat.isFile()) {
       entries.push(entryOf(path, 'File', source, stat));
@@ -49,6 +52,12 @@ export function contentsOf(state: string): { entries: ArchiveEntry[]; warnings: 
   };
   for (const part of PARTS) if (isThere(join(state, part))) walk(part);
   return { entries, warnings };
+}
+
+/** A message that is looked at meanwhile goes from `new` to `cur` of its Maildir: it is met in one of them at least. */
+function newBeforeCur(one: string, other: string): number {
+  const rank = (name: string): string => (name === 'new' ? 'cur' : name === 'cur' ? 'cur.' : name);
+  return rank(one) < rank(other) ? -1 : 1;
 }
 
 /** An entry for one file under another name. */

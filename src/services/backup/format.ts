@@ -18,9 +18,10 @@ export const CONFIG_FILE = 'podserve.yaml';
 /** The ledger's name in an archive: copied, not read while it is written. */
 export const LEDGER_FILE = 'authority/ledger.sqlite';
 /** The directories of the state directory that an archive holds. */
-export const PARTS = ['authority', 'certificates'] as const;
+export const PARTS = ['authority', 'certificates', 'mail'] as const;
+export type Part = (typeof PARTS)[number];
 /** Raised with each change that older versions could not restore. */
-export const FORMAT_VERSION = 1;
+export const FORMAT_VERSION = 2;
 
 /** @throws PodserveError RESTORE_FAILED when it is no such document, or a newer one */
 export function parseFormat(text: string, where: string): FormatDocument {

@@ -2,9 +2,10 @@ import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 
 import { openLedger } from '../../ledger/open.ts';
-import { PodserveError, describeError } from '../../platform/errors.ts';
+import { PodserveError, describeError, messageOf } from '../../platform/errors.ts';
 import { listNames } from '../../publication/layout.ts';
 import { survey } from '../certificates/survey.ts';
+import { readAccounts } from '../mail/accounts.ts';
 import { LEDGER_FILE } from './format.ts';
 
 export interface Proof {
@@ -27,7 +28,19 @@ export async function prove(staged: string, file: string, now: number): Promise<
       warnings.push(`certificate ${name}: ${describeError(error).replaceAll(staged, file)}`);
     }
   }
-  return { certificates, warnings: [...warnings, ...proveLedger(join(staged, LEDGER_FILE), file, now)] };
+  return {
+    certificates,
+    warnings: [...warnings, ...proveLedger(join(staged, LEDGER_FILE), file, now), ...proveMail(join(staged, 'mail'))],
+  };
+}
+
+function proveMail(mail: string): string[] {
+  try {
+    readAccounts(mail);
+    return [];
+  } catch (error) {
+    return [`the mail accounts in the backup are damaged (${messageOf(error)}): mailboxes are not`];
+  }
 }
 
 /** A damaged ledger is left out: a new one is then filled from the publication. */

@@ -19,7 +19,8 @@ import { PodserveError, messageOf, systemCode } from '../../platform/errors.ts';
 import { makeDirectories, replaceFile, syncDirectory } from '../../platform/files.ts';
 import { lockPublication } from '../../publication/lock.ts';
 import { claimInstance } from '../instance.ts';
-import { CONFIG_FILE, PARTS, type FormatDocument } from './format.ts';
+import { lockMail } from '../mail/lock.ts';
+import { CONFIG_FILE, PARTS, type FormatDocument, type Part } from './format.ts';
 import { prove } from './prove.ts';
 import { unpack } from './read.ts';
 import { settle } from './settle.ts';
@@ -50,7 +51,7 @@ export interface RestoreReport {
 }
 
 /**
- * Puts a backup's authority, publication and configuration in place. Everything is unpacked beside the state directory
+ * Puts a backup's authority, publication, mail and configuration in place. Everything is unpacked beside the state directory
  * and proven there before anything changes; then a few renames do it. What was there is moved aside, never removed.
  * @throws PodserveError USAGE, RESTORE_FAILED, ALREADY_RUNNING, PUBLICATION_LOCKED, PUBLICATION_NEWER; nothing changed then
  */
@@ -61,7 +62,7 @@ export async function restore(options: RestoreOptions): Promise<RestoreReport> {
   if (!empty && !force) {
     throw new PodserveError('USAGE', 'the state directory is not empty', {
       where: paths.state,
-      remedy: 'give an empty one with --state DIR, or --force to move authority and certificates aside',
+      remedy: 'give an empty one with --state DIR, or --force to move authority, certificates and mail aside',
     });
   }
   const staged = makeStage(paths.state);
@@ -71,8 +72,9 @@ export async function restore(options: RestoreOptions): Promise<RestoreReport> {
     const proof = await prove(staged, file, now);
     signal.throwIfAborted();
     await using holding = new AsyncDisposableStack();
-    if (!empty) await hold(holding, options);
-    const aside = putInPlace(staged, paths.state, now, empty);
+    const parts = PARTS.filter((part) => part !== 'mail' || existsSync(join(staged, part)));
+    if (!empty) await hold(holding, options, parts);
+    const aside = putInPlace(staged, paths.state, now, empty, parts);
     await syncDirectory(dirname(paths.state));
     await syncDirectory(paths.state);
     const configuration = await putConfiguration(join(staged, CONFIG_FILE), options);
@@ -123,13 +125,19 @@ function makeStage(state: string): string {
 }
 
 /** Keeps services from starting in, and commands from publishing to, the state that is being replaced. */
-async function hold(holding: AsyncDisposableStack, { paths, publisher, now, signal }: RestoreOptions): Promise<void> {
+async function hold(
+  holding: AsyncDisposableStack,
+  { paths, publisher, now, signal }: RestoreOptions,
+  parts: readonly Part[],
+): Promise<void> {
   holding.use(claimInstance(paths, 'restore', now));
   if (existsSync(paths.certificates)) holding.use(await lockPublication(paths.certificates, { publisher, waitMs: 0, signal }));
+  if (parts.includes('mail') && existsSync(paths.mail)) holding.use(await lockMail(paths.mail, publisher));
 }
 
 /** @returns where the present state went; when a rename fails, those before it are undone */
-function putInPlace(staged: string, state: string, now: number, empty: boolean): string | undefined {
+/** Mail that an archive does not hold stays where it is. */
+function putInPlace(staged: string, state: string, now: number, empty: boolean, parts: readonly Part[]): string | undefined {
   const undo: (() => void)[] = [];
   const move = (from: string, to: string): void => {
     if (!existsSync(from)) return;
@@ -141,9 +149,9 @@ function putInPlace(staged: string, state: string, now: number, empty: boolean):
   try {
     if (aside !== undefined) {
       mkdirSync(aside, { mode: 0o700 });
-      for (const part of PARTS) move(join(state, part), join(aside, part));
+      for (const part of parts) move(join(state, part), join(aside, part));
     }
-    for (const part of PARTS) move(join(staged, part), join(state, part));
+    for (const part of parts) move(join(staged, part), join(state, part));
   } catch (error) {
     for (const back of undo.toReversed()) back();
     if (aside !== undefined) rmdirSync(aside);

@@ -11,7 +11,7 @@ const SYNCS_AT_ONCE = 32;
 
 /**
  * Gives what was unpacked its group, mode and times, and syncs it: group before mode, contents before directories.
- * The authority is its owner's alone, whatever the archive says.
+ * The authority is its owner's alone, whatever the archive says; the mail service gives mailboxes to their user.
  * @returns how many files with keys could not be given their group, and are 0600 therefore
  */
 export async function settle(target: string, unpacked: readonly Unpacked[]): Promise<number> {

@@ -1,8 +1,22 @@
 import { spawn } from 'node:child_process';
-import { chmodSync, chownSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  lchownSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 
+import { SECOND } from '../../platform/clock.ts';
 import { PodserveError } from '../../platform/errors.ts';
+import { temporaryName } from '../../platform/files.ts';
 import type { MailUsers } from './daemons.ts';
 import type { AccountMaps } from './maps.ts';
 import type { MailPlaces } from './places.ts';
@@ -41,19 +55,37 @@ export function makeMailDirectories(places: MailPlaces, users: MailUsers): void 
   }
 }
 
-/** Writes a file when its text is another than before. @returns whether it was */
+/** Gives mailboxes that were restored from a backup to their user: whoever restored them owns them. */
+export function adoptBoxes({ boxes }: MailPlaces, { mail }: MailUsers): void {
+  const give = (path: string): void => {
+    const stat = lstatSync(path);
+    if (stat.uid !== mail.uid) lchownSync(path, mail.uid, mail.gid);
+    if (stat.isDirectory()) for (const name of readdirSync(path)) give(join(path, name));
+  };
+  for (const domain of readdirSync(boxes)) {
+    const all = join(boxes, domain);
+    // One that is its user's is so as a whole, and may hold very many messages.
+    const tops = [all, ...readdirSync(all).map((name) => join(all, name))];
+    if (tops.some((path) => lstatSync(path).uid !== mail.uid)) give(all);
+  }
+}
+
+/** Replaces a file in one step when its text is another than before. @returns whether it was */
 export function rewrite(file: string, text: string, mode: number, gid = 0): boolean {
   if (readOptional(file) === text) return false;
-  writeFileSync(file, text, { mode });
-  chmodSync(file, mode);
-  chownSync(file, 0, gid);
+  const temporary = temporaryName(file);
+  writeFileSync(temporary, text, { mode });
+  chmodSync(temporary, mode);
+  chownSync(temporary, 0, gid);
+  renameSync(temporary, file);
   return true;
 }
 
 /** @returns whether any was another than before: Dovecot and Postfix read them again by themselves */
 export async function writeMaps(places: MailPlaces, users: MailUsers, maps: AccountMaps): Promise<boolean> {
-  const changed = rewrite(places.users, maps.users, 0o640, users.dovecot.gid);
-  let any = changed;
+  const before = statSync(places.users, { throwIfNoEntry: false })?.mtimeMs;
+  let any = rewrite(places.users, maps.users, 0o640, users.dovecot.gid);
+  if (any && before !== undefined) outdate(places.users, before);
   for (const [file, text] of [
     [places.mailboxes, maps.mailboxes],
     [places.aliases, maps.aliases],
@@ -64,6 +96,13 @@ export async function writeMaps(places: MailPlaces, users: MailUsers, maps: Acco
     await postmap(places, [`lmdb:${file}`]);
   }
   return any;
+}
+
+/** Dovecot knows a new passwd-file by its size and by its time in whole seconds: that is another one each time. */
+function outdate(file: string, before: number): void {
+  const { mtimeMs } = statSync(file);
+  const second = Math.max(Math.floor(mtimeMs / SECOND), Math.floor(before / SECOND) + 1);
+  utimesSync(file, second, second);
 }
 
 /** The map embeds the PEM files that it names: it is made anew at each change of one. */

@@ -11,7 +11,7 @@ import { superviseDaemon, type Daemon, type DaemonProgram } from '../supervisor.
 import { readAccounts } from './accounts.ts';
 import { dovecotProgram, postfixProgram, rspamdProgram, type MailUsers } from './daemons.ts';
 import { keepDkimKeys } from './dkim.ts';
-import { compileSieve, makeMailDirectories, preparePostfix, rewrite, testDovecot, writeMaps, writeSni } from './files.ts';
+import { adoptBoxes, compileSieve, makeMailDirectories, preparePostfix, rewrite, testDovecot, writeMaps, writeSni } from './files.ts';
 import { renderMaps } from './maps.ts';
 import type { MailPlaces } from './places.ts';
 import { planMail, servedByMail, wantedBy, type Plan } from './plan.ts';
@@ -68,6 +68,7 @@ export function mailService(first: Wish, options: MailOptions): MailService {
   /** What is there before any daemon is: directories, keys of DKIM, files that never change. */
   async function prepare(): Promise<void> {
     makeMailDirectories(places, users);
+    adoptBoxes(places, users);
     await keepDkim();
     for (const [file, text] of Object.entries(renderRspamd(places))) rewrite(join(places.rspamdConfig, 'local.d', file), text, 0o644);
     rewrite(join(places.postfixConfig, 'master.cf'), renderMaster(places), 0o644);

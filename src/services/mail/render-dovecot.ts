@@ -73,6 +73,7 @@ export function renderDovecotLogin({ mail, certificates }: Plan, places: MailPla
     'ssl = required',
     'ssl_min_protocol = TLSv1.2',
     `ssl_cipher_list = ${CIPHERS}`,
+    'ssl_server_prefer_ciphers = server',
     ...certificateLines(held.get(first?.name ?? '')?.file),
     ...others.flatMap(({ name, names }) => {
       const file = held.get(name)?.file;

@@ -86,7 +86,7 @@ export function renderMain({ mail, certificates }: Plan, places: MailPlaces, hel
     'smtpd_tls_ciphers = high',
     'smtpd_tls_mandatory_ciphers = high',
     `tls_high_cipherlist = ${CIPHERS}`,
-    'tls_preempt_cipherlist = no',
+    'tls_preempt_cipherlist = yes',
     'tls_ssl_options = NO_RENEGOTIATION, NO_COMPRESSION',
     'smtpd_tls_loglevel = 1',
     'smtpd_tls_received_header = yes',

@@ -21,7 +21,7 @@ test('a newer format is refused with both versions and what to do', () => {
   assert.throws(
     () => parseFormat(JSON.stringify({ ...GOOD, version: FORMAT_VERSION + 1, podserve: '9.0.0' }), 'b.tar.gz'),
     (error) =>
-      /b\.tar\.gz: its format is 2, made by podserve 9\.0\.0; this one knows 1; restore it with that version/.test(describeError(error)),
+      /b\.tar\.gz: its format is 3, made by podserve 9\.0\.0; this one knows 2; restore it with that version/.test(describeError(error)),
   );
 });
 
