@@ -62,7 +62,6 @@ export async function measureMail(): Promise<Row[]> {
   await eventually(async () => (await countOf(host)) >= sent, 'every message that was accepted is delivered', 120_000);
   const loaded = await memoryOf(host);
 
-  const row = (what: string, ours: string, peer = '', ratio = ''): Row => ({ what, ours, peer, ratio, aim: '', met: undefined });
   return [
     row('mail: pod played to ready, the first time', milliseconds(first)),
     row('mail: pod started to ready, with what Rspamd compiled kept', milliseconds(median(again))),
@@ -85,6 +84,10 @@ export async function measureMail(): Promise<Row[]> {
       `most ${milliseconds(Math.max(...served))}, of ${served.length}`,
     ),
   ];
+}
+
+function row(what: string, ours: string, peer = '', ratio = ''): Row {
+  return { what, ours, peer, ratio, aim: '', met: undefined };
 }
 
 async function timed(start: () => Promise<void>, host: PodHost): Promise<number> {

@@ -69,14 +69,13 @@ test('renewals while connections send and fetch: no message is lost or doubled, 
     await setTimeout(100);
   };
   const read = async (_: unknown, reader: number): Promise<void> => {
-    const stays = reader % 2 === 0;
+    const most = reader % 2 === 0 ? Number.POSITIVE_INFINITY : 1;
     await until(`reader ${reader}`, async () => {
       const client = await mailbox(host, BOB);
       logins += 1;
       client.on('error', () => undefined);
       await client.mailboxOpen('INBOX');
-      do await look(client);
-      while (stays && !stop.signal.aborted);
+      for (let count = 0; count < most && !stop.signal.aborted; count += 1) await look(client);
       await client.logout();
     });
   };
@@ -131,10 +130,11 @@ test('a full volume: senders are told to try again, and nothing that was accepte
   const { bavail, bsize } = statfsSync(directory);
   // What the daemons write meanwhile takes of it, too.
   assert.throws(() => writeFileSync(filler, Buffer.alloc((bavail + 1) * bsize)), { code: 'ENOSPC' });
-  const refused = await transport
-    .sendMail({ from: ALICE, to: BOB, subject: 'full', text: 'x'.repeat(100_000) })
-    .catch((error: unknown) => String(error));
-  assert.match(String(refused), /\b4\d\d[ -]/, String(refused));
+  const refused = await transport.sendMail({ from: ALICE, to: BOB, subject: 'full', text: 'x'.repeat(100_000) }).then(
+    () => 'it was accepted',
+    (error: unknown) => String(error),
+  );
+  assert.match(refused, /\b4\d\d[ -]/);
 
   rmSync(filler);
   const sent = async (): Promise<boolean> => {

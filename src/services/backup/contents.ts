@@ -56,8 +56,11 @@ export function contentsOf(state: string): { entries: ArchiveEntry[]; warnings: 
 
 /** A message that is looked at meanwhile goes from `new` to `cur` of its Maildir: it is met in one of them at least. */
 function newBeforeCur(one: string, other: string): number {
-  const rank = (name: string): string => (name === 'new' ? 'cur' : name === 'cur' ? 'cur.' : name);
   return rank(one) < rank(other) ? -1 : 1;
+}
+
+function rank(name: string): string {
+  return name === 'new' ? 'cur' : name === 'cur' ? 'cur.' : name;
 }
 
 /** An entry for one file under another name. */

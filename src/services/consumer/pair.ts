@@ -62,7 +62,9 @@ export async function publishPair(options: PairOptions): Promise<Pair> {
     seen = mark;
   }
 
-  const watchers = [...new Set([certFile, keyFile].map((file) => dirname(file)))].flatMap((directory) => watched(directory, bell.ring));
+  const watchers = [...new Set([certFile, keyFile].map((file) => dirname(file)))].flatMap((directory) =>
+    watched(directory, () => bell.ring()),
+  );
   await look();
   const ended = (async () => {
     while (!lifetime.signal.aborted) {
