@@ -117,7 +117,12 @@ test('accounts are made, changed and removed without a restart', async () => {
   await addAccount(host, BOB);
   const names = JSON.parse((await mailCommand(host, ['user', 'list', '--json'])).stdout) as { address: string }[];
   assert.deepEqual(names.map(({ address }) => address).toSorted(), [ALICE, BOB]);
-  await eventually(async () => (await mailbox(host).then((client) => client.logout()), true), 'alice can log in');
+  for (const port of [993, 143] as const) {
+    await eventually(
+      async () => (await mailbox(host, ALICE, PASSWORD, port).then((client) => client.logout()), true),
+      `alice can log in on ${port}`,
+    );
+  }
   const changed = await mailCommand(host, ['user', 'passwd', BOB, '--password-file', '-'], 'another long one\n');
   assert.equal(changed.code, 0, changed.stderr);
   await eventually(

@@ -59,12 +59,13 @@ export function submission(
   return createTransport({ ...options, auth: { user, pass: password }, tls: { ca: caOf(host), servername: HOSTNAME } });
 }
 
-/** imapflow on 993, logged in, with the chain and the name verified. */
-export async function mailbox(host: PodHost, user = ALICE, password = PASSWORD): Promise<ImapFlow> {
+/** imapflow, logged in, with the chain and the name verified. */
+export async function mailbox(host: PodHost, user = ALICE, password = PASSWORD, port: 143 | 993 = 993): Promise<ImapFlow> {
   const client = new ImapFlow({
     host: '127.0.0.1',
-    port: 993,
-    secure: true,
+    port,
+    secure: port === 993,
+    doSTARTTLS: port === 143,
     servername: HOSTNAME,
     auth: { user, pass: password },
     tls: { ca: caOf(host) },

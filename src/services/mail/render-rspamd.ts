@@ -23,7 +23,7 @@ export function renderRspamd(places: MailPlaces): Readonly<Record<string, string
     // Its readiness is a line of the level info.
     'logging.inc': text(['type = "console";', 'level = "info";', 'systemd = true;']),
     // No address is trusted: an account is.
-    'options.inc': text(['local_addrs = "255.255.255.255/32";', 'dns { timeout = 2s; retransmits = 2; }']),
+    'options.inc': text(['local_addrs = "255.255.255.255/32";', 'dns { timeout = 1s; retransmits = 2; }']),
     'dkim_signing.conf': text([
       `path = "${places.dkim}/$domain.$selector.key";`,
       'selector = "podserve1";',
