@@ -1,4 +1,4 @@
-import { copyFileSync, linkSync, lstatSync, readdirSync } from 'node:fs';
+import { copyFileSync, existsSync, linkSync, readdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 
 import { systemCode } from '../../platform/errors.ts';
@@ -9,8 +9,8 @@ const MAIL = 'mail/';
 const MESSAGE = /^(?<folder>.*)\/(?:new|cur)\/(?<base>[^/:]+)(?::[^/]*)?$/;
 
 /**
- * The entries with links in `place`, on the same file system, for everything of mail: messages are read, flagged and
- * deleted while the archive is written. One that got another name since it was listed is found under that, one that
+ * The entries with links in `place`, on the same file system, for messages, and with copies for the rest of mail:
+ * messages are read, flagged and deleted while the archive is written. One that got another name since it was listed is found under that, one that
  * is gone is no part of the backup, and one that was listed under two names is in it once.
  * @throws the system's error
  */
@@ -22,16 +22,27 @@ export function withMailLinks(entries: readonly ArchiveEntry[], place: string): 
     const key = base === undefined ? entry.path : `${folder}/${base}`;
     if (taken.has(key)) return [];
     const link = join(place, String(index));
-    const name = hold(entry.source, link) ? basename(entry.source) : base === undefined ? undefined : holdRenamed(entry.source, base, link);
+    const name = base === undefined ? copied(entry.source, link) : held(entry.source, base, link);
     if (name === undefined) return [];
     taken.add(key);
-    const { mode, gid } = lstatSync(link);
-    const path = base === undefined ? entry.path : `${folder}/${name.includes('/') ? name : `${subOf(entry.path)}/${name}`}`;
-    return [{ ...fileEntry(path, link), mode: mode & 0o777, gid, mtime: entry.mtime }];
+    const path = base === undefined ? entry.path : `${folder}/${name}`;
+    return [{ ...fileEntry(path, link), mode: entry.mode, gid: entry.gid, mtime: entry.mtime }];
   });
 }
 
-/** @returns false when it is not there */
+/** @returns the name of a message now, below its folder; undefined when it is gone */
+function held(source: string, base: string, link: string): string | undefined {
+  const folder = dirname(dirname(source));
+  const listed = `${basename(dirname(source))}/${basename(source)}`;
+  if (hold(source, link)) return listed;
+  for (const sub of ['cur', 'new'].filter((one) => existsSync(join(folder, one)))) {
+    const name = readdirSync(join(folder, sub)).find((one) => one === base || one.startsWith(`${base}:`));
+    if (name !== undefined && hold(join(folder, sub, name), link)) return `${sub}/${name}`;
+  }
+  return undefined;
+}
+
+/** A message never changes, only its name does. @returns false when it is not there */
 function hold(source: string, link: string): boolean {
   try {
     linkSync(source, link);
@@ -40,25 +51,16 @@ function hold(source: string, link: string): boolean {
     if (systemCode(error) === 'ENOENT') return false;
   }
   // A file system without links, or one that refuses links to files of others.
+  return copied(source, link) !== undefined;
+}
+
+/** Lists and settings are written to as they are, so a link would change. @returns undefined when it is not there */
+function copied(source: string, copy: string): string | undefined {
   try {
-    copyFileSync(source, link);
-    return true;
+    copyFileSync(source, copy);
+    return basename(source);
   } catch (error) {
-    if (systemCode(error) === 'ENOENT') return false;
+    if (systemCode(error) === 'ENOENT') return undefined;
     throw error;
   }
-}
-
-/** @returns its name now, below the folder */
-function holdRenamed(source: string, base: string, link: string): string | undefined {
-  const folder = dirname(dirname(source));
-  for (const sub of ['cur', 'new']) {
-    const name = readdirSync(join(folder, sub)).find((one) => one === base || one.startsWith(`${base}:`));
-    if (name !== undefined && hold(join(folder, sub, name), link)) return `${sub}/${name}`;
-  }
-  return undefined;
-}
-
-function subOf(path: string): string {
-  return basename(dirname(path));
 }

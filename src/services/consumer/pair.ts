@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import { parseBundle } from '../../certificate/bundle.ts';
 import type { Publisher } from '../../certificate/generation.ts';
 import { SECOND, type Clock } from '../../platform/clock.ts';
-import { describeError } from '../../platform/errors.ts';
+import { PodserveError, describeError } from '../../platform/errors.ts';
 import type { Log } from '../../platform/log.ts';
 import { lockPublication } from '../../publication/lock.ts';
 import { publish } from '../../publication/publish.ts';
@@ -52,14 +52,16 @@ export async function publishPair(options: PairOptions): Promise<Pair> {
       await using lock = await lockPublication(root, { publisher, waitMs: SECOND });
       const keyGid = process.getgid?.() ?? 0;
       await publish(lock, { bundle, name, issuer: 'files', origin: 'imported', placeholder: false, now: clock.now(), publisher, keyGid });
+      seen = mark;
       trouble = undefined;
       log.info({ certFile, keyFile }, 'the pair of files is taken');
     } catch (error) {
       const why = `${certFile} and ${keyFile} are not taken: ${describeError(error)}`;
       if (why !== trouble) log.error({ error: why }, 'the pair of files is not taken');
       trouble = why;
+      // Files that are wrong stay so until they change; whatever else it was may be over soon.
+      seen = error instanceof PodserveError && error.code === 'BUNDLE_INVALID' ? mark : undefined;
     }
-    seen = mark;
   }
 
   const watchers = [...new Set([certFile, keyFile].map((file) => dirname(file)))].flatMap((directory) =>
