@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { CASES } from '../support/acme-fault-cases.ts';
 import { problem } from '../support/acme-faults.ts';
 import { ground, linkOf, machine, ordersMade, words } from '../support/acme-ground.ts';
+import type { AcmeLab } from '../support/acme-lab.ts';
 import type { Finished } from '../support/command.ts';
 import { freePort, scratchDirectory } from '../support/scratch.ts';
 
@@ -15,10 +16,15 @@ test('each fault of a server is told for what it is, waits as long as it should,
   const { proxy } = place;
   for (const one of CASES) {
     await t.test(one.what, async (sub) => {
-      const lab = await machine(sub, place);
-      const before = linkOf(lab);
-      for (const rule of one.rules(proxy, scratchDirectory(sub))) proxy.fault(rule);
-      const result = await lab.certificates('renew', ['--force']);
+      const attempt = async (): Promise<{ lab: AcmeLab; before: string; result: Finished }> => {
+        const lab = await machine(sub, place);
+        const before = linkOf(lab);
+        for (const rule of one.rules(proxy, scratchDirectory(sub))) proxy.fault(rule);
+        return { lab, before, result: await lab.certificates('renew', ['--force']) };
+      };
+      let { lab, before, result } = await attempt();
+      // Pebble reuses one authorization in a hundred even when told to reuse none: then their faults are not met.
+      while (result.code === 0 && proxy.count('authorization') === 0) ({ lab, before, result } = await attempt());
       assert.equal(result.code, 1, words(result, proxy));
       assertOneLine(result, one.says);
       const failure = lab.ledger((ledger) => ledger.failure('default'));
