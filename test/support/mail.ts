@@ -114,10 +114,12 @@ export function servedByMailPorts(servername = HOSTNAME): Promise<string[]> {
 /** Waits until every port serves what is published. @returns ms since `began`, of the last port */
 export async function untilMailServes(host: PodHost, began: number, servername = HOSTNAME, name = 'default'): Promise<number> {
   const wanted = leafSha256((await host.current(name))!.bundle.leaf);
-  for (const url of ENDPOINTS) {
-    const serves = async (): Promise<boolean> => (await servedLeafSha256(parseEndpoint(url), { servername, timeoutMs: 3000 })) === wanted;
-    await eventually(serves, `${url} serves it`, 10_000, () => host.logs('mail-mail'));
-  }
+  await Promise.all(
+    ENDPOINTS.map((url) => {
+      const serves = async (): Promise<boolean> => (await servedLeafSha256(parseEndpoint(url), { servername, timeoutMs: 3000 })) === wanted;
+      return eventually(serves, `${url} serves it`, 10_000, () => host.logs('mail-mail'));
+    }),
+  );
   return Date.now() - began;
 }
 
