@@ -78,7 +78,7 @@ export async function measureMail(): Promise<Row[]> {
 
   return [
     row('mail: pod played to ready, the first time', milliseconds(first)),
-    row('mail: pod started to ready, with what Rspamd compiled kept', milliseconds(median(again))),
+    row('mail: started again to ready, rules compiled before', milliseconds(median(again))),
     row('mail: memory of the pod (PSS), idle', `${idle} MiB`, `after ${sent} messages ${loaded} MiB`),
     row(
       `mail: messages of ${BYTES} bytes over ${SESSIONS} connections`,
@@ -87,13 +87,13 @@ export async function measureMail(): Promise<Row[]> {
       (median(plain) / median(sink)).toFixed(4),
     ),
     row(
-      `mail: the same while certificates are renewed every ${PAUSE_MS / 1000} s`,
+      `mail: the same, certificates renewed every ${PAUSE_MS / 1000} s`,
       `${rounded(median(renewing))}/s`,
       `without renewals ${rounded(median(plain))}/s`,
       (median(renewing) / median(plain)).toFixed(2),
     ),
     row(
-      `mail: published to served on five ports under that load`,
+      `mail: published to served on five ports under it`,
       milliseconds(median(served)),
       `most ${milliseconds(Math.max(...served))}, of ${served.length}`,
     ),
