@@ -88,30 +88,6 @@ test('every port has TLS that openssl verifies against ca.pem, and each domain i
   }
 });
 
-test('testssl.sh finds nothing above LOW on any port', async (t) => {
-  // Those of the built-in CA name no list of revoked certificates: nobody outside asks for one.
-  const OF_THE_BUILT_IN_CA = ['cert_revocation'];
-  const found = await Promise.all(
-    [25, 465, 587, 143, 993].map(async (port) => {
-      const file = join(host.data, `testssl-${port}.json`);
-      const starttls = port === 143 ? ['--starttls', 'imap'] : port === 25 || port === 587 ? ['--starttls', 'smtp'] : [];
-      const options = ['--quiet', '--color', '0', '--warnings', 'off', '--ip', '127.0.0.1', '--jsonfile', file];
-      const ca = ['--add-ca', join(host.data, 'certificates/ca.pem')];
-      const { stdout, stderr } = await run('testssl', [...options, ...ca, ...starttls, `${HOSTNAME}:${port}`]);
-      const findings = JSON.parse(readFileSync(file, 'utf8')) as { id: string; severity: string; finding: string }[];
-      assert.ok(
-        findings.some(({ id, severity }) => id === 'TLS1_3' && severity === 'OK'),
-        `${port} was not looked at: ${stdout}${stderr}`,
-      );
-      t.diagnostic(`${port}: ${findings.length} findings, of them LOW ${findings.filter(({ severity }) => severity === 'LOW').length}`);
-      return findings
-        .filter(({ id, severity }) => ['MEDIUM', 'HIGH', 'CRITICAL', 'FATAL'].includes(severity) && !OF_THE_BUILT_IN_CA.includes(id))
-        .map(({ id, finding }) => `${port} ${id}: ${finding}`);
-    }),
-  );
-  assert.deepEqual(found.flat(), []);
-});
-
 test('accounts are made, changed and removed without a restart', async () => {
   await addAccount(host, ALICE);
   await addAccount(host, BOB);
