@@ -27,6 +27,7 @@ export async function runMail(args: Arguments, context: Context): Promise<number
   const { serveStatus } = await import('../services/status.ts');
 
   const { clock, signal } = context;
+  const files = pairOf(args, context);
   const load = configLoader(args, context);
   const config = await load();
   const paths = pathsOf(args, context);
@@ -55,7 +56,6 @@ export async function runMail(args: Arguments, context: Context): Promise<number
   });
   await using policy = await openSendPolicy({ socket: places.policy, gid: users.postfix.gid, limit: service.sendLimit, clock, log });
   void policy;
-  const files = pairOf(args, context);
   const given = text(args, 'certificates');
   const root = files !== undefined ? join(runtime.path, 'pair') : given === undefined ? paths.certificates : resolve(context.cwd, given);
   await using pair =

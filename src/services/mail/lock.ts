@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 
-import { PodserveError } from '../../platform/errors.ts';
+import { PodserveError, messageOf } from '../../platform/errors.ts';
 import { FileLockError, lockFile, type Holder } from '../../platform/file-lock.ts';
 import { makeDirectories } from '../../platform/files.ts';
 
@@ -15,11 +15,10 @@ export async function lockMail(directory: string, holder: Holder): Promise<Async
     makeDirectories(directory, 0o711);
     lock = await lockFile(join(directory, '.lock'), { holder, waitMs: 0 });
   } catch (cause) {
-    if (!(cause instanceof FileLockError)) throw cause;
     throw new PodserveError('STATE_UNWRITABLE', 'the mail state cannot be locked', {
       where: directory,
-      why: cause.message,
-      remedy: cause.remedy,
+      why: messageOf(cause),
+      remedy: cause instanceof FileLockError ? cause.remedy : 'run it as the owner of the mail state: root, or by podman unshare',
       cause,
     });
   }
