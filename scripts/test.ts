@@ -3,7 +3,7 @@
  *
  *   npm test                          everything
  *   npm run test:pods                 the shipped pods alone, in Podman
- *   npm test -- --only unit,peer      some of static, unit, peer and pods alone
+ *   npm test -- --only unit,peer      some of static, unit, browser, peer and pods alone
  *   npm test -- apache probe          only test files whose path contains one of the words
  *   npm run test:soak                 full counts instead of a tenth
  *
@@ -27,10 +27,14 @@ import { installCommand, installPackages, missingPackages } from './test/package
 import { runTests, type Tally } from './test/run.ts';
 import { STATIC_STEPS, runStep } from './test/steps.ts';
 
-const KINDS = ['static', 'unit', 'peer', 'pods'] as const;
-const FOLDERS = { unit: ['unit'], peer: ['peer', 'browser'], pods: ['pods'] } as const;
-const TITLES = { unit: 'Unit tests', peer: 'Tests against real peers', pods: 'Tests of the shipped pods in Podman' } as const;
-type TestKind = keyof typeof FOLDERS;
+const KINDS = ['static', 'unit', 'browser', 'peer', 'pods'] as const;
+const TITLES = {
+  unit: 'Unit tests',
+  browser: 'Tests in a browser',
+  peer: 'Tests against real peers',
+  pods: 'Tests of the shipped pods in Podman',
+} as const;
+type TestKind = keyof typeof TITLES;
 const ENDING_MS = 2 * SECOND;
 const LOGS = 'node_modules/.cache/test';
 /** Of the tests' own Podman. */
@@ -115,8 +119,7 @@ function checkPackages(): void {
 }
 
 function testFiles(kind: TestKind): string[] {
-  return FOLDERS[kind]
-    .flatMap((folder) => globSync(`test/${folder}/**/*.test.ts`))
+  return globSync(`test/${kind}/**/*.test.ts`)
     .filter((file) => positionals.length === 0 || positionals.some((word) => file.includes(word)))
     .toSorted();
 }
@@ -140,10 +143,12 @@ async function runKind(kind: TestKind, place: Place, tell = say): Promise<void> 
   judge('no pod, container or network of the tests is left', start, removeEverything(podman.env).join('\n'), tell);
 }
 
-/** Both mostly wait, and for different things: together they take no longer than the longer one. */
+/** They mostly wait, and for different things: together they take no longer than the longer one. */
 async function runPeersAndPods(place: Place): Promise<void> {
   const pods = sayLater();
-  const peers = runKind('peer', place).finally(() => pods.now());
+  const peers = runKind('browser', place)
+    .then(() => runKind('peer', place))
+    .finally(() => pods.now());
   await Promise.all([peers, runKind('pods', place, pods.say)]);
 }
 
@@ -168,6 +173,8 @@ async function runFiles(kind: TestKind, files: readonly string[], { directory, c
     logFile: join(LOGS, `${kind}.log`),
     checkout,
     env: testEnvironment(directory, checkout),
+    // A browser drops what it loads when a network interface comes or goes, and the tests of pods make them.
+    ownNetwork: kind === 'browser',
     verbose: kind !== 'unit' || values.verbose === true,
     signal: stop.signal,
     say: tell,
@@ -240,7 +247,7 @@ function removeRunDirectory(directory: string): void {
 }
 
 async function runTestKinds(): Promise<void> {
-  if (wanted('peer') || wanted('pods')) checkPackages();
+  if (wanted('browser') || wanted('peer') || wanted('pods')) checkPackages();
   mkdirSync(LOGS, { recursive: true });
   using checkout = reachableCheckout(process.cwd());
   const directory = makeRunDirectory();
@@ -263,7 +270,7 @@ if (only !== undefined && !only.every((word) => KINDS.some((kind) => kind === wo
 }
 say(`PODSERVE_SEED=${seed}${soak ? ', full counts' : ', a tenth of the counts (npm run test:soak has them all)'}`);
 if (wanted('static')) await checkStatically();
-if (wanted('unit') || wanted('peer') || wanted('pods')) await runTestKinds();
+if (KINDS.some((kind) => kind !== 'static' && wanted(kind))) await runTestKinds();
 if (stop.signal.aborted) {
   failed += 1;
   say('stopped before the end');

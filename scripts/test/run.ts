@@ -25,6 +25,8 @@ export interface TestRun {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Whether the names of tests that pass are shown, too. */
   readonly verbose: boolean;
+  /** Whether they get a network of their own, with nothing but loopback. */
+  readonly ownNetwork: boolean;
   readonly signal: AbortSignal;
   say(line: string): void;
   /** Called with the process whose session holds all that the tests start. */
@@ -32,6 +34,7 @@ export interface TestRun {
 }
 
 const REPORTER = new URL('reporter.ts', import.meta.url).href;
+const OWN_NETWORK = ['unshare', '--net', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh'] as const;
 /** Beyond the time for one test: a file that is silent for longer hangs in a handle that it left open. */
 const GRACE_MS = 60 * SECOND;
 
@@ -47,8 +50,10 @@ export async function runTests(run: TestRun): Promise<Tally> {
     `--test-reporter-destination=${run.logFile}`,
     ...run.files,
   ];
+  const node = join(run.checkout, relative(process.cwd(), process.execPath));
+  const [command, ...words] = run.ownNetwork ? [...OWN_NETWORK, node, ...args] : [node, ...args];
   // Sets the session apart, so that all of it can be ended by number.
-  const child = spawn(join(run.checkout, relative(process.cwd(), process.execPath)), args, {
+  const child = spawn(command, words, {
     cwd: run.checkout,
     env: run.env,
     stdio: ['ignore', 'pipe', 'inherit'],

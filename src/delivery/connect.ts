@@ -88,7 +88,7 @@ function startAttempt(endpoint: Endpoint, options: ConnectOptions, began: number
       clearTimeout(timer);
       const left = options.timeoutMs - (performance.now() - began);
       const allowed = Math.max(0, Math.min(left, options.stepTimeoutMs ?? options.timeoutMs));
-      timer = setTimeout(() => stopped.reject(attempt.fail(timeoutReason(endpoint, step, allowed))), allowed);
+      timer = setTimeout(() => stopped.reject(attempt.fail({ ...timeoutReason(endpoint, step, allowed), timedOut: true })), allowed);
     },
     fail: (detail) => new ProbeFailure(endpoint, step, { peerSaid: attempt.quote?.(), ...detail, afterMs: performance.now() - began }),
     async within(work, explain) {

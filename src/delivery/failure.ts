@@ -12,6 +12,8 @@ export interface FailureDetail {
   readonly peerSaid?: string | undefined;
   /** Since the probe began, ms. */
   readonly afterMs: number;
+  /** Nothing wrong was heard: the time was up. */
+  readonly timedOut?: boolean;
   readonly cause?: unknown;
 }
 
@@ -33,6 +35,8 @@ export class ProbeFailure extends PodserveError {
   readonly peerSaid: string | undefined;
   /** Since the probe began, whole ms. */
   readonly afterMs: number;
+  /** Whether nothing wrong was heard, and only the time was up. */
+  readonly timedOut: boolean;
 
   constructor(endpoint: Endpoint, step: ProbeStep, detail: FailureDetail) {
     const peerSaid = detail.peerSaid === undefined || detail.peerSaid === '' ? undefined : harmless(detail.peerSaid);
@@ -46,6 +50,7 @@ export class ProbeFailure extends PodserveError {
     this.step = step;
     this.peerSaid = peerSaid;
     this.afterMs = afterMs;
+    this.timedOut = detail.timedOut === true;
   }
 }
 

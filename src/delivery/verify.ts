@@ -16,6 +16,8 @@ export interface VerifyTarget {
 export interface VerifyOptions {
   /** How long a wrong or missing answer is asked for again, ms. */
   readonly deadlineMs?: number;
+  /** How long an answer that does not come in time is asked for again, ms; default: `deadlineMs`. */
+  readonly patienceMs?: number;
   /** The first pause before asking again, ms; doubled up to 100. */
   readonly intervalMs?: number;
   /** How many right answers in a row are proof. */
@@ -38,8 +40,12 @@ export interface Verified {
 }
 
 const LONGEST_PAUSE = 100;
-/** One handshake that hangs must not use up the whole deadline: a fresh connection may meet a live process. */
+/**
+ * One handshake that hangs must not use up the whole deadline: a fresh connection may meet a live process. Where
+ * none is answered in that time, the next gets twice as long: a busy daemon would else never be heard to the end.
+ */
 const HANDSHAKE_LIMIT = 1000;
+const LONGEST_HANDSHAKE = 4000;
 const AT_ONCE = 16;
 
 /**
@@ -54,30 +60,35 @@ export async function verifyServed(targets: readonly VerifyTarget[], options: Ve
   const places = slots(AT_ONCE);
   const secureContext = fingerprintContext();
   const began = performance.now();
-  const ask = (target: VerifyTarget): Promise<string> => {
+  const ask: Ask = (target, timeoutMs) => {
     const { endpoint, servername } = target;
-    return places(() => servedLeafSha256(endpoint, { servername, timeoutMs: HANDSHAKE_LIMIT, signal: options.signal, secureContext }));
+    return places(() => servedLeafSha256(endpoint, { servername, timeoutMs, signal: options.signal, secureContext }));
   };
   return Promise.all(targets.map((target) => verifyOne(target, ask, began, options)));
 }
 
+type Ask = (target: VerifyTarget, timeoutMs: number) => Promise<string>;
+
 async function verifyOne(
   target: VerifyTarget,
-  ask: (target: VerifyTarget) => Promise<string>,
+  ask: Ask,
   began: number,
-  { deadlineMs = 3000, intervalMs = 5, confirmations = 3, signal, clock = systemClock }: VerifyOptions,
+  { deadlineMs = 3000, patienceMs = deadlineMs, intervalMs = 5, confirmations = 3, signal, clock = systemClock }: VerifyOptions,
 ): Promise<Verified> {
   let pause = intervalMs;
+  let limit = HANDSHAKE_LIMIT;
   let inARow = 0;
   let since = 0;
   for (let attempts = 1; ; attempts++) {
-    const answer = await look(target, ask);
+    const answer = await look(() => ask(target, limit));
     const elapsed = performance.now() - began;
     const right = answer.saw === target.leafSha256;
     if (right && inARow === 0) since = elapsed;
     inARow = right ? inARow + 1 : 0;
     if (inARow >= confirmations) return { target, served: true, saw: answer.saw, failure: undefined, afterMs: since, attempts };
-    if (!right && elapsed >= deadlineMs) {
+    const late = answer.failure?.timedOut === true;
+    limit = late ? Math.min(limit * 2, LONGEST_HANDSHAKE) : HANDSHAKE_LIMIT;
+    if (!right && elapsed >= (late ? patienceMs : deadlineMs)) {
       const failure = answer.failure ?? wrongLeaf(target, answer.saw, elapsed);
       return { target, served: false, saw: answer.saw, failure, afterMs: elapsed, attempts };
     }
@@ -92,9 +103,9 @@ interface Answer {
   readonly failure: ProbeFailure | undefined;
 }
 
-async function look(target: VerifyTarget, ask: (target: VerifyTarget) => Promise<string>): Promise<Answer> {
+async function look(ask: () => Promise<string>): Promise<Answer> {
   try {
-    return { saw: await ask(target), failure: undefined };
+    return { saw: await ask(), failure: undefined };
   } catch (error) {
     if (error instanceof ProbeFailure) return { saw: undefined, failure: error };
     throw error;

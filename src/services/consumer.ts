@@ -8,7 +8,7 @@ import { chooseGeneration, type Take } from './consumer/choose.ts';
 import { LOOK_WITHIN, deliver, verifyAll, type Delivery, type Tally } from './consumer/deliver.ts';
 import type { Hold } from './consumer/hold.ts';
 import { alarmsOf, notReadyBecause, reportCertificate, unseenAlarm, type CertificateReport } from './consumer/report.ts';
-import { newTrack, type Track } from './consumer/track.ts';
+import { newTrack, retryAtOf, type Track } from './consumer/track.ts';
 import type { DaemonReport, TlsService } from './service.ts';
 
 export interface ConsumerOptions {
@@ -55,7 +55,7 @@ const LONGEST_COLLECTING = 20;
 /** And for each that has come, as long as a reload would take for it alone: waiting is cheaper then. */
 const COLLECTING_EACH = 1;
 const RETRY_APPLY = [1, 2, 5, 15, 60].map((seconds) => seconds * SECOND);
-/** How soon daemons of others are looked at again that do not serve what they should. */
+/** How soon daemons are looked at again that do not serve what they should. */
 const LOOK_AGAIN = 2 * SECOND;
 /** How often they are told again. */
 const TELL_AGAIN = [5, 60, 300, 900, 3600].map((seconds) => seconds * SECOND);
@@ -183,6 +183,8 @@ export function startConsumer(options: ConsumerOptions): Consumer {
       } else if (mustVerify) {
         mustVerify = false;
         await verifyAll(delivery);
+      } else if (!allSeen()) {
+        await verifyAll(delivery, LOOK_WITHIN);
       }
     } catch (error) {
       if (signal.aborted) return;
@@ -249,10 +251,16 @@ export function startConsumer(options: ConsumerOptions): Consumer {
     };
   }
 
-  function foreignWait(): number {
-    return [...tracks.values()].every((track) => track.seen !== undefined || !hold.certificates.has(track.wanted.name))
-      ? LOOK_ANYWAY
-      : LOOK_AGAIN;
+  function allSeen(): boolean {
+    return [...tracks.values()].every((track) => track.seen !== undefined || !hold.certificates.has(track.wanted.name));
+  }
+
+  /** How long nothing needs to be done without news, ms. */
+  function idleFor(): number {
+    const now = clock.now();
+    if (service.foreign !== true && wishes !== appliedWishes) return Math.min(LOOK_ANYWAY, Math.max(0, applyAt - now));
+    const retries = [...tracks.values()].flatMap((track) => retryAtOf(track) ?? []);
+    return Math.min(allSeen() ? LOOK_ANYWAY : LOOK_AGAIN, ...retries.map((at) => Math.max(LOOK_AGAIN, at - now)));
   }
 
   let running = false;
@@ -270,8 +278,7 @@ export function startConsumer(options: ConsumerOptions): Consumer {
       return;
     }
     while (!signal.aborted) {
-      const wait = service.foreign === true ? foreignWait() : wishes === appliedWishes ? LOOK_ANYWAY : Math.max(0, applyAt - clock.now());
-      if (dirty.size === 0 && !mustVerify) await bell.wait(Math.min(wait, LOOK_ANYWAY));
+      if (dirty.size === 0 && !mustVerify) await bell.wait(idleFor());
       if (signal.aborted) break;
       if (dirty.size > 0) await collect();
       else for (const name of tracks.keys()) dirty.add(name);

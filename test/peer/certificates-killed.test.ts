@@ -26,8 +26,8 @@ test('renewals killed with -9 at random moments never show a reader a wrong pair
   const kills = scaled(1000);
   const tally = { killed: 0, finished: 0, leftOver: 0, switched: 0 };
   let round = 0;
-  for (; tally.killed < kills; round += 1) {
-    assert.ok(round < 20 * kills, 'the kills miss the runs');
+  for (; tally.killed < kills || tally.leftOver === 0 || tally.switched === 0; round += 1) {
+    assert.ok(round < 20 * kills, `the kills miss the publications: ${JSON.stringify(tally)}`);
     const before = (await readCurrent(join(state, 'certificates'), 'default'))?.number ?? 0;
     const child = spawn(PODSERVE, args, { cwd, stdio: 'ignore' });
     const ended = new Promise<NodeJS.Signals | null>((resolve) => child.once('close', (_, signal) => resolve(signal)));
@@ -50,7 +50,6 @@ test('renewals killed with -9 at random moments never show a reader a wrong pair
     reports.flatMap((report) => report.failures),
     [],
   );
-  assert.ok(tally.leftOver > 0 && tally.switched > 0, 'some kills hit a publication half-way, and some runs got through');
   const last = await podserve(args, { cwd });
   assert.equal(last.code, 0, last.stderr);
   assert.equal((await podserve(['certificates', '--mode', 'check', '--state', state], { cwd })).code, 0);

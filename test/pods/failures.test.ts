@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, beforeEach, test } from 'node:test';
 
@@ -67,8 +67,8 @@ test('the publication is deleted and restored while it is mounted: the old certi
   const served = await servedLeaf();
   const backup = join(host.data, 'backup');
   copyAll(publication, backup);
-  // The service mends what it sees deleted until the directory itself is gone.
-  rmSync(publication, { recursive: true, maxRetries: 20, retryDelay: 20 });
+  // The service mends what it sees deleted until the directory itself is gone, which rmSync may miss in silence.
+  while (existsSync(publication)) rmSync(publication, { recursive: true, force: true, maxRetries: 20, retryDelay: 20 });
   copyAll(backup, publication);
 
   const remedy = /was deleted while it was mounted; make this container again to mount what is there now \(podserve up --pods does\)/;

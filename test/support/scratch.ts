@@ -29,7 +29,9 @@ function removeAll(): void {
   }
 }
 
-/** A TCP port on loopback that nobody listened on a moment ago. */
+const givenPorts = new Set<number>();
+
+/** A TCP port on loopback that nobody listened on a moment ago, and another each time. */
 export async function freePort(): Promise<number> {
   const server = createServer();
   const { promise, resolve, reject } = Promise.withResolvers<number>();
@@ -37,7 +39,9 @@ export async function freePort(): Promise<number> {
   server.listen(0, '127.0.0.1', () => {
     const address = server.address();
     if (address === null || typeof address === 'string') return reject(new Error('no port'));
-    server.close(() => resolve(address.port));
+    const again = givenPorts.has(address.port);
+    givenPorts.add(address.port);
+    server.close(() => resolve(again ? freePort() : address.port));
   });
   return promise;
 }

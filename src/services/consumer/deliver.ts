@@ -10,7 +10,9 @@ import { refuse, type Track } from './track.ts';
 const LOOKS_PER_PORT = 3;
 /** With nothing held, a check that fails may be about something that is not there yet. */
 const SOON = 5 * SECOND;
-/** How long a look at daemons of others may take that follows no reload. */
+/** How long a daemon that is only slow to answer is waited for before the certificate is taken back, ms. */
+const PATIENCE = 10 * SECOND;
+/** How long a look may take that follows no reload. */
 export const LOOK_WITHIN = SECOND;
 
 export interface Delivery {
@@ -22,6 +24,13 @@ export interface Delivery {
   readonly tally: Tally;
   readonly signal: AbortSignal;
   readonly verify: typeof verifyServed;
+}
+
+/** Why a certificate was not seen served. */
+export interface Unseen {
+  readonly why: string;
+  /** Nothing wrong was seen: the answers did not come in time. */
+  readonly timedOut: boolean;
 }
 
 /** Counted since the start, for /metrics. */
@@ -71,9 +80,9 @@ export async function deliver(delivery: Delivery, takes: readonly Take[]): Promi
   if (back.length === 0) return;
   for (const take of back) {
     const name = take.track.wanted.name;
-    const why = wrong.get(name) ?? '';
+    const { why = '', timedOut = false } = wrong.get(name) ?? {};
     hold.back(name);
-    refused(delivery, take, why);
+    refused(delivery, take, why, timedOut ? 'late' : undefined);
     log.error({ certificate: name, generation: take.generation.number, why }, 'the new certificate is not served: going back');
   }
   await returned(delivery);
@@ -85,7 +94,7 @@ export async function deliver(delivery: Delivery, takes: readonly Take[]): Promi
  * @param deadlineMs how long a wrong answer is asked for again, instead of the time after a reload
  * @returns why, by the names that are not served everywhere
  */
-export function verifyAll(delivery: Delivery, deadlineMs?: number): Promise<Map<string, string>> {
+export function verifyAll(delivery: Delivery, deadlineMs?: number): Promise<Map<string, Unseen>> {
   return verifyNames(delivery, [...delivery.tracks.keys()], deadlineMs);
 }
 
@@ -129,13 +138,13 @@ async function applied({ service, hold, tally, clock }: Delivery, takes: readonl
   for (const { track } of takes) track.lastReloadMs = clock.now() - began;
 }
 
-function refused({ clock, tally }: Delivery, take: Take, why: string, retryAt?: number): void {
+function refused({ clock, tally }: Delivery, take: Take, why: string, retryAt?: number | 'late'): void {
   tally.refusals += 1;
   refuse(take.track, take.identity, why, clock.now(), retryAt);
 }
 
 /** @returns why, by the names that are not served everywhere */
-async function verifyNames(delivery: Delivery, names: readonly string[], deadlineMs?: number): Promise<Map<string, string>> {
+async function verifyNames(delivery: Delivery, names: readonly string[], deadlineMs?: number): Promise<Map<string, Unseen>> {
   const { service, hold, tracks, clock, signal } = delivery;
   const places = service.servedAt(hold.certificates).filter((place) => names.includes(place.certificate));
   const targets = places.map(({ endpoint, servername, certificate }) => ({
@@ -147,9 +156,9 @@ async function verifyNames(delivery: Delivery, names: readonly string[], deadlin
   const results = await delivery.verify(targets, {
     signal,
     confirmations: confirmationsFor(places),
-    ...(deadlineMs === undefined ? {} : { deadlineMs }),
+    ...(deadlineMs === undefined ? { patienceMs: PATIENCE } : { deadlineMs }),
   });
-  const wrong = new Map<string, string>();
+  const wrong = new Map<string, Unseen>();
   for (const name of names) {
     const track = tracks.get(name);
     const held = hold.certificates.get(name);
@@ -160,7 +169,8 @@ async function verifyNames(delivery: Delivery, names: readonly string[], deadlin
     track.notSeenBecause = failure === undefined ? undefined : reasonOf(failure);
     track.silent = failure !== undefined && its.every((result) => result.failure?.step === 'tcp');
     if (failure !== undefined) {
-      wrong.set(name, reasonOf(failure));
+      const failures = its.flatMap((result) => (result.served ? [] : [result.failure]));
+      wrong.set(name, { why: reasonOf(failure), timedOut: failures.every((one) => one?.timedOut === true) });
       continue;
     }
     hold.confirm(name);

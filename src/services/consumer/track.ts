@@ -61,12 +61,23 @@ export function newTrack(wanted: WantedCertificate, now: number): Track {
 }
 
 const PAUSES = [60, 300, 900, 3600].map((seconds) => seconds * SECOND);
+/** Where nothing was found to be wrong, and it only was not seen in time. */
+const PAUSES_WHEN_LATE = [5, 15, 60, 300, 900, 3600].map((seconds) => seconds * SECOND);
 
-/** Remembers that a generation was not taken. @param retryAt when the reason is known to pass; default: ever longer pauses */
-export function refuse(track: Track, identity: string, why: string, now: number, retryAt?: number): void {
+/**
+ * Remembers that a generation was not taken.
+ * @param retryAt when the reason is known to pass; default: ever longer pauses, that begin short for what was only `late`
+ */
+export function refuse(track: Track, identity: string, why: string, now: number, retryAt?: number | 'late'): void {
   const times = (track.refusals.get(identity)?.times ?? 0) + 1;
-  const pause = PAUSES[Math.min(times, PAUSES.length) - 1] ?? 0;
-  track.refusals.set(identity, { why, times, retryAt: retryAt ?? now + pause });
+  const pauses = retryAt === 'late' ? PAUSES_WHEN_LATE : PAUSES;
+  const pause = pauses[Math.min(times, pauses.length) - 1] ?? 0;
+  track.refusals.set(identity, { why, times, retryAt: typeof retryAt === 'number' ? retryAt : now + pause });
+}
+
+/** When the published generation is tried again that was refused, ms since the epoch; undefined when it was not. */
+export function retryAtOf(track: Track): number | undefined {
+  return track.judged === undefined ? undefined : track.refusals.get(track.judged)?.retryAt;
 }
 
 /** The state of a certificate and, unless it is simply served, the reason. */
