@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { after, before, test, type TestContext } from 'node:test';
 import { createServer, type Server } from 'node:tls';
 
@@ -95,6 +96,25 @@ test('targets are asked in parallel and answered in order; one that is down dela
     results.map(({ failure }) => failure?.step),
     ['handshake', 'tcp', ...good.map(() => undefined)],
   );
+});
+
+test('a daemon that answers later than usual is heard to the end, one that is wrong is judged as soon as ever', async (t) => {
+  const server = createServer(pair(newOne));
+  server.on('secureConnection', (socket) => socket.on('error', () => undefined));
+  server.on('tlsClientError', () => undefined);
+  const port = await listenUntilEnd(t, server);
+  const slow = await faultServer(t, (socket) => {
+    setTimeout(() => {
+      const onward = connect(port, '127.0.0.1');
+      for (const one of [socket, onward]) one.on('error', () => undefined);
+      socket.pipe(onward).pipe(socket);
+    }, 1300);
+  });
+  const target = { endpoint: parseEndpoint(`https://127.0.0.1:${slow}`), servername: undefined, leafSha256: fingerprint(newOne) };
+  const old = { ...target, endpoint: (await serving(t, () => oldOne)).endpoint };
+  const [late, wrong] = await verifyServed([target, old], { deadlineMs: 200, patienceMs: 10_000, confirmations: 1 });
+  assert.ok(late?.served && late.attempts === 2, JSON.stringify(late));
+  assert.ok(wrong !== undefined && !wrong.served && wrong.afterMs < 2000 && wrong.failure?.timedOut === false);
 });
 
 test('a signal ends the asking with its reason', async (t) => {
