@@ -8,7 +8,8 @@ import { createSecureContext, createServer, type SecureContext, type Server } fr
 
 import { parseIdentifiers } from '../../../../src/certificate/identifier.ts';
 import { parseEndpoint } from '../../../../src/delivery/endpoint.ts';
-import { verifyServed } from '../../../../src/delivery/verify.ts';
+import { ProbeFailure } from '../../../../src/delivery/failure.ts';
+import { verifyServed, type Verified, type VerifyTarget } from '../../../../src/delivery/verify.ts';
 import { systemClock } from '../../../../src/platform/clock.ts';
 import { silentLog } from '../../../../src/platform/log.ts';
 import { startConsumer, type Consumer, type ConsumerReport } from '../../../../src/services/consumer.ts';
@@ -28,6 +29,8 @@ interface Rig {
   /** Leaves that the daemon dies of, and those that it takes without serving them. */
   readonly deadly: Set<string>;
   readonly ignored: Set<string>;
+  /** Leaves for which no handshake is answered in time. */
+  readonly late: Set<string>;
   readonly until: (wish: (report: ConsumerReport) => boolean) => Promise<ConsumerReport>;
 }
 
@@ -37,7 +40,7 @@ async function rig(t: TestContext, names: readonly string[], prepare: (root: str
   mkdirSync(root);
   mkdirSync(hold);
   const applied: Record<string, number>[] = [];
-  const [deadly, ignored] = [new Set<string>(), new Set<string>()];
+  const [deadly, ignored, late] = [new Set<string>(), new Set<string>(), new Set<string>()];
   const contexts = new Map<string, SecureContext>();
   const server = await listen(t, contexts);
   const endpoint = parseEndpoint(`https://127.0.0.1:${(server.address() as AddressInfo).port}`);
@@ -63,7 +66,10 @@ async function rig(t: TestContext, names: readonly string[], prepare: (root: str
     hold: openHold(hold),
     clock: systemClock,
     log: silentLog,
-    verify: (targets, options) => verifyServed(targets, { ...options, deadlineMs: 150 }),
+    async verify(targets, options) {
+      if (targets.some(({ leafSha256 }) => late.has(leafSha256))) return targets.map(tooLate);
+      return verifyServed(targets, { ...options, deadlineMs: 150 });
+    },
   });
   t.after(() => consumer[Symbol.asyncDispose]());
   await consumer.started;
@@ -74,14 +80,20 @@ async function rig(t: TestContext, names: readonly string[], prepare: (root: str
     applied,
     deadly,
     ignored,
+    late,
     async until(wish) {
-      for (let waited = 0; waited < 5000; waited += 10) {
+      for (let waited = 0; waited < 10_000; waited += 10) {
         if (wish(consumer.report())) return consumer.report();
         await setTimeout(10);
       }
       throw new Error(`not as wished: ${JSON.stringify(consumer.report())}`);
     },
   };
+}
+
+function tooLate(target: VerifyTarget): Verified {
+  const failure = new ProbeFailure(target.endpoint, 'greeting', { why: 'no answer', remedy: 'wait', afterMs: 1000, timedOut: true });
+  return { target, served: false, saw: undefined, failure, afterMs: 1000, attempts: 1 };
 }
 
 async function listen(t: TestContext, contexts: ReadonlyMap<string, SecureContext>): Promise<Server> {
@@ -113,6 +125,20 @@ test('one that is not served is taken back, remembered, and not tried in a loop'
   publishByHand(root, 'a', 3, next);
   await until(({ ready }) => ready);
   assert.equal(applied.at(-1)?.['a'], 3);
+});
+
+test('one that was only not seen in time is taken back and soon tried again, and what is served then is looked at until it is seen', async (t) => {
+  const [old, next] = [await newBundle(['a.example']), await newBundle(['a.example'])];
+  const { root, late, applied, until } = await rig(t, ['a'], async (at) => publishByHand(at, 'a', 1, old));
+  await until(({ ready }) => ready);
+  for (const bundle of [old, next]) late.add(fingerprint(bundle));
+  publishByHand(root, 'a', 2, next);
+  await until(({ certificates }) => certificates[0]?.state === 'rejected' && certificates[0].served === null);
+  late.delete(fingerprint(old));
+  await until(({ certificates }) => certificates[0]?.served?.leafSha256 === fingerprint(old));
+  late.clear();
+  await until(({ ready }) => ready);
+  assert.deepEqual(applied, [{ a: 1 }, { a: 2 }, { a: 1 }, { a: 2 }]);
 });
 
 test('one that the daemon dies of is taken back without holding up those that came with it', async (t) => {
