@@ -21,7 +21,7 @@ test('renewals killed with -9 at random moments never show a reader a wrong pair
   const readers = (['resolved', 'combined', 'plain'] as const).map((way) => startReader(t, { directory, way }));
   const unkilled: number[] = [];
   for (let run = 0; run < 5; run += 1) unkilled.push(await timed(() => podserve(args, { cwd })));
-  const usual = unkilled.toSorted((a, b) => a - b)[2] ?? 0;
+  let usual = unkilled.toSorted((a, b) => a - b)[2] ?? 0;
   const random = randomStream('killed renewals');
   const kills = scaled(1000);
   const tally = { killed: 0, finished: 0, leftOver: 0, switched: 0 };
@@ -35,11 +35,14 @@ test('renewals killed with -9 at random moments never show a reader a wrong pair
     const moment = usual * (0.35 + 0.65 * random());
     await Promise.race([ended, pause(moment)]);
     child.kill('SIGKILL');
-    if ((await ended) === 'SIGKILL') tally.killed += 1;
+    const killed = (await ended) === 'SIGKILL';
+    if (killed) tally.killed += 1;
     else tally.finished += 1;
     const current = await readCurrent(join(state, 'certificates'), 'default');
     assert.ok(current !== undefined && current.number >= before, `round ${round}: generation ${before} became ${current?.number}`);
     if (current.number > before) tally.switched += 1;
+    // What else runs on the machine changes how long a run takes: the moments follow it.
+    usual *= !killed ? 0.9 : current.number === before ? 1.05 : 1;
     if (readdirSync(directory).some((name) => name.includes('.tmp-'))) tally.leftOver += 1;
     assertLedgerReadable(join(state, 'authority/ledger.sqlite'));
   }
