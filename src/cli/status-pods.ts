@@ -3,13 +3,10 @@ import { join } from 'node:path';
 
 import { loadConfig } from '../config/load.ts';
 import type { StatePaths } from '../config/state.ts';
-import { parseEndpoint } from '../delivery/endpoint.ts';
-import { ProbeFailure } from '../delivery/failure.ts';
-import { servedLeafSha256 } from '../delivery/probe.ts';
 import { peekLedger } from '../ledger/open.ts';
 import { SECOND } from '../platform/clock.ts';
 import { serviceStatus, type ServiceStatus } from '../services/certificates/status.ts';
-import type { EndpointStatus } from '../services/endpoint-status.ts';
+import { leafServedAt, unseenBecause, type EndpointStatus } from '../services/endpoint-status.ts';
 import { entriesAt } from '../services/pods/answer.ts';
 import { configFileOf } from '../services/pods/configuration.ts';
 import type { Present } from '../services/pods/present.ts';
@@ -85,16 +82,12 @@ async function askPublished(pods: readonly PodStanding[], status: ServiceStatus,
       const endpoint = `https://${hostIp === '' ? '127.0.0.1' : hostIp}:${hostPort}`;
       const about = { certificate: first.name, consumer, endpoint };
       try {
-        const seen = await servedLeafSha256(parseEndpoint(endpoint), { servername, timeoutMs: ANSWER_WITHIN, signal });
+        const seen = await leafServedAt(endpoint, servername, { timeoutMs: ANSWER_WITHIN, signal });
         const certificate = leaves.get(seen);
         if (certificate !== undefined) return { ...about, certificate, state: 'served' as const, detail: 'serves what is published' };
         return { ...about, state: 'other-certificate' as const, detail: `serves another certificate (SHA-256 ${seen.slice(0, 16)}…)` };
       } catch (error) {
-        if (!(error instanceof ProbeFailure)) throw error;
-        const detail = error.why ?? error.message;
-        return error.step === 'tcp'
-          ? { ...about, state: 'silent' as const, detail }
-          : { ...about, state: 'failed' as const, detail: `${error.step}: ${detail}` };
+        return { ...about, ...unseenBecause(error) };
       }
     }),
   );

@@ -17,11 +17,27 @@ export interface EndpointStatus {
 }
 
 export interface EndpointOptions {
+  /** For one handshake; a second follows where none is answered in time. */
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
 }
 
 const AT_ONCE = 16;
+
+/**
+ * The leaf that an endpoint serves, SHA-256 in lower-case hex. A time that is up may be that of a lost packet, or of
+ * a name server's: the resolver repeats its question after five seconds only.
+ * @throws ProbeFailure
+ */
+export async function leafServedAt(url: string, servername: string | undefined, options: EndpointOptions): Promise<string> {
+  const shakeHands = (): Promise<string> => servedLeafSha256(parseEndpoint(url), { servername, ...options });
+  try {
+    return await shakeHands();
+  } catch (error) {
+    if (error instanceof ProbeFailure && error.timedOut) return shakeHands();
+    throw error;
+  }
+}
 
 /** Shakes hands with every endpoint of every consumer of the certificates in the status, for one name each. */
 export async function endpointsStatus(config: Config, status: ServiceStatus, options: EndpointOptions): Promise<EndpointStatus[]> {
@@ -39,17 +55,22 @@ async function ask(
   url: string,
   spec: CertificateSpec,
   expected: string | undefined,
-  { timeoutMs, signal }: EndpointOptions,
+  options: EndpointOptions,
 ): Promise<Pick<EndpointStatus, 'state' | 'detail'>> {
   const servername = spec.identifiers.find(({ type }) => type === 'dns')?.value;
   try {
-    const seen = await servedLeafSha256(parseEndpoint(url), { servername, timeoutMs, signal });
+    const seen = await leafServedAt(url, servername, options);
     if (seen === expected) return { state: 'served', detail: 'serves what is published' };
     if (expected === undefined) return { state: 'kept', detail: 'serves what it has; nothing whole is published' };
     return { state: 'other-certificate', detail: `serves another certificate (SHA-256 ${seen.slice(0, 16)}…)` };
   } catch (error) {
-    if (!(error instanceof ProbeFailure)) throw error;
-    const detail = error.why ?? error.message;
-    return error.step === 'tcp' ? { state: 'silent', detail } : { state: 'failed', detail: `${error.step}: ${detail}` };
+    return unseenBecause(error);
   }
+}
+
+/** @throws whatever is no failure of a probe */
+export function unseenBecause(error: unknown): Pick<EndpointStatus, 'state' | 'detail'> {
+  if (!(error instanceof ProbeFailure)) throw error;
+  const detail = error.why ?? error.message;
+  return error.step === 'tcp' ? { state: 'silent', detail } : { state: 'failed', detail: `${error.step}: ${detail}` };
 }
