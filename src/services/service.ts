@@ -32,7 +32,7 @@ export interface TlsService {
    * @throws PodserveError when a daemon refuses or ends; the caller then applies the former state again
    */
   apply(held: HeldCertificates): Promise<void>;
-  /** Where each held certificate must be seen after `apply`. */
+  /** Where each held certificate must be seen after `apply`; nowhere while it waits for another. */
   servedAt(held: HeldCertificates): readonly ServedAt[];
   /** The daemons as they are now. */
   daemons(): readonly DaemonReport[];

@@ -75,7 +75,10 @@ export async function deliver(delivery: Delivery, takes: readonly Take[]): Promi
     else if (only !== undefined) refused(delivery, only, describeError(error));
     return;
   }
-  const wrong = await verifyNames(delivery, takes.length === 0 ? [...delivery.tracks.keys()] : namesOf(takes));
+  const wrong = await verifyNames(
+    delivery,
+    takes.length === 0 ? [...delivery.tracks.keys()] : [...namesOf(takes), ...unseenBeside(delivery, takes)],
+  );
   const back = stays ? [] : takes.filter((take) => wrong.has(take.track.wanted.name));
   if (back.length === 0) return;
   for (const take of back) {
@@ -96,6 +99,14 @@ export async function deliver(delivery: Delivery, takes: readonly Take[]): Promi
  */
 export function verifyAll(delivery: Delivery, deadlineMs?: number): Promise<Map<string, Unseen>> {
   return verifyNames(delivery, [...delivery.tracks.keys()], deadlineMs);
+}
+
+/** What is held and waited for these to be served, as the names of a mail server for that of its host. */
+function unseenBeside({ tracks, hold }: Delivery, takes: readonly Take[]): string[] {
+  const names = namesOf(takes);
+  return [...tracks].flatMap(([name, { seen }]) =>
+    seen === undefined && hold.certificates.has(name) && !names.includes(name) ? [name] : [],
+  );
 }
 
 /** Whether the daemons' own check lets the new copies pass; if not, the former ones are back and nothing else happened. */
@@ -164,6 +175,11 @@ async function verifyNames(delivery: Delivery, names: readonly string[], deadlin
     const held = hold.certificates.get(name);
     if (track === undefined || held === undefined) continue;
     const its = results.filter((_, index) => places[index]?.certificate === name);
+    if (its.length === 0 && service.foreign !== true) {
+      track.seen = undefined;
+      track.notSeenBecause = `${service.name} serves it nowhere yet`;
+      continue;
+    }
     const failure = its.find((result) => !result.served);
     track.seen = failure === undefined ? held : undefined;
     track.notSeenBecause = failure === undefined ? undefined : reasonOf(failure);

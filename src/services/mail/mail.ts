@@ -14,7 +14,7 @@ import { keepDkimKeys } from './dkim.ts';
 import { adoptBoxes, compileSieve, makeMailDirectories, preparePostfix, rewrite, testDovecot, writeMaps, writeSni } from './files.ts';
 import { renderMaps } from './maps.ts';
 import type { MailPlaces } from './places.ts';
-import { planMail, servedByMail, wantedBy, type Plan } from './plan.ts';
+import { planMail, servedByMail, startable, wantedBy, type Plan } from './plan.ts';
 import { renderDovecot, renderDovecotLogin } from './render-dovecot.ts';
 import { renderMain, renderMaster } from './render-postfix.ts';
 import { renderRspamd } from './render-rspamd.ts';
@@ -121,7 +121,7 @@ export function mailService(first: Wish, options: MailOptions): MailService {
     name: 'mail',
     wanted: () => wantedBy(plan),
     async apply(held) {
-      if (!held.has(plan.certificates[0]?.name ?? '')) return;
+      if (!startable(plan, held)) return;
       if (!prepared) await prepare();
       await render(plan, held);
       await refreshAccounts();

@@ -55,8 +55,15 @@ export function wantedBy({ certificates }: Plan): WantedCertificate[] {
   return certificates.map(({ name, spec }) => ({ name, identifiers: spec.identifiers }));
 }
 
-/** One handshake on every port for each name, and one without a name for the first certificate. */
-export function servedByMail({ mail, certificates }: Plan, held: HeldCertificates): ServedAt[] {
+/** Whether what the daemons do not start without is there: the certificate that is shown to who asks for no name. */
+export function startable({ certificates: [first] }: Plan, held: HeldCertificates): boolean {
+  return first !== undefined && held.has(first.name);
+}
+
+/** One handshake on every port for each name, and one without a name for the first certificate; none before the start. */
+export function servedByMail(plan: Plan, held: HeldCertificates): ServedAt[] {
+  if (!startable(plan, held)) return [];
+  const { mail, certificates } = plan;
   const endpoints = [...PORTS, ...(mail.pop3 ? POP3_PORTS : [])].map((scheme) => parseEndpoint(`${scheme}://127.0.0.1`));
   return certificates
     .filter(({ name }) => held.has(name))

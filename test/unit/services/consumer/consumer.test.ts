@@ -34,7 +34,13 @@ interface Rig {
   readonly until: (wish: (report: ConsumerReport) => boolean) => Promise<ConsumerReport>;
 }
 
-async function rig(t: TestContext, names: readonly string[], prepare: (root: string, deadly: Set<string>) => Promise<void>): Promise<Rig> {
+/** @param needed the certificate without which the daemon is not started */
+async function rig(
+  t: TestContext,
+  names: readonly string[],
+  prepare: (root: string, deadly: Set<string>) => Promise<void>,
+  needed?: string,
+): Promise<Rig> {
   const directory = scratchDirectory(t);
   const [root, hold] = [join(directory, 'certificates'), join(directory, 'hold')];
   mkdirSync(root);
@@ -48,6 +54,7 @@ async function rig(t: TestContext, names: readonly string[], prepare: (root: str
     name: 'test',
     wanted: () => names.map((name) => ({ name, identifiers: parseIdentifiers([`${name}.example`]) })),
     async apply(held: HeldCertificates) {
+      if (needed !== undefined && !held.has(needed)) return;
       applied.push(Object.fromEntries([...held].map(([name, { generation }]) => [name, generation])));
       if ([...held.values()].some(({ leafSha256 }) => deadly.has(leafSha256))) throw new Error('the daemon died of it');
       for (const { name, file, leafSha256 } of held.values()) {
@@ -56,7 +63,12 @@ async function rig(t: TestContext, names: readonly string[], prepare: (root: str
         contexts.set(`${name}.example`, createSecureContext({ key: pem, cert: pem }));
       }
     },
-    servedAt: (held) => [...held.keys()].map((name) => ({ endpoint, servername: `${name}.example`, certificate: name })),
+    servedAt: (held) =>
+      [...(needed === undefined || held.has(needed) ? held.keys() : [])].map((name) => ({
+        endpoint,
+        servername: `${name}.example`,
+        certificate: name,
+      })),
     daemons: () => [],
   };
   await prepare(root, deadly);
@@ -139,6 +151,17 @@ test('one that was only not seen in time is taken back and soon tried again, and
   late.clear();
   await until(({ ready }) => ready);
   assert.deepEqual(applied, [{ a: 1 }, { a: 2 }, { a: 1 }, { a: 2 }]);
+});
+
+test('one that comes before the one that the service starts with waits for it, and both are served at once', async (t) => {
+  const [a, b] = [await newBundle(['a.example']), await newBundle(['b.example'])];
+  const { root, applied, until } = await rig(t, ['a', 'b'], async (at) => publishByHand(at, 'b', 1, b), 'a');
+  const { certificates } = await until((report) => report.certificates[1]?.state === 'pending');
+  assert.equal(certificates[1]?.reason, 'test serves it nowhere yet');
+  publishByHand(root, 'a', 1, a);
+  const { tally } = await until(({ ready }) => ready);
+  assert.equal(tally.refusals, 0);
+  assert.deepEqual(applied, [{ a: 1, b: 1 }]);
 });
 
 test('one that the daemon dies of is taken back without holding up those that came with it', async (t) => {

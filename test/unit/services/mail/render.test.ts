@@ -70,6 +70,7 @@ test('every port is looked at for every name, and once without a name', () => {
     ['undefined default', 'example.org default', 'mail.example.org default', 'mail.example.net other'],
   );
   assert.equal(servedByMail(planMail({ ...MAIL, pop3: true }, SPECS), held('default')).length, 7 * 3);
+  assert.deepEqual(servedByMail(plan, held('other')), [], 'nothing listens before the certificate of the host name is there');
 });
 
 test('Postfix relays for nobody by address, and submission takes nobody without a password and a sender of theirs', () => {
