@@ -17,25 +17,27 @@ export interface EndpointStatus {
 }
 
 export interface EndpointOptions {
-  /** For one handshake; a second follows where none is answered in time. */
+  /** For one handshake; further ones follow where none is answered in time. */
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
 }
 
 const AT_ONCE = 16;
+const TRIES = 4;
 
 /**
- * The leaf that an endpoint serves, SHA-256 in lower-case hex. A time that is up may be that of a lost packet, or of
- * a name server's: the resolver repeats its question after five seconds only.
+ * The leaf that an endpoint serves, SHA-256 in lower-case hex. What is not answered in time is asked again: for some
+ * seconds after a pod has joined or left, the name server of the pods is deaf, and the resolver asks it again late.
  * @throws ProbeFailure
  */
 export async function leafServedAt(url: string, servername: string | undefined, options: EndpointOptions): Promise<string> {
-  const shakeHands = (): Promise<string> => servedLeafSha256(parseEndpoint(url), { servername, ...options });
-  try {
-    return await shakeHands();
-  } catch (error) {
-    if (error instanceof ProbeFailure && error.timedOut) return shakeHands();
-    throw error;
+  const endpoint = parseEndpoint(url);
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await servedLeafSha256(endpoint, { servername, ...options });
+    } catch (error) {
+      if (!(error instanceof ProbeFailure && error.timedOut) || tries === TRIES) throw error;
+    }
   }
 }
 
